@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+// Attune: fine-tune, evaluate, merge and serve language models, natively.
+
+import PackageDescription
+
+let package = Package(
+    name: "Attune",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "attune", targets: ["AttuneCommand"]),
+        .library(name: "Attune", targets: ["Attune"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // machine
+        .target(name: "AttuneJSON"),
+        .target(name: "AttuneTensor"),
+        .target(name: "CAttuneKernels"),
+        .target(name: "AttuneCPU", dependencies: ["AttuneTensor", "CAttuneKernels"]),
+
+        // files & text
+        .target(name: "AttuneFiles", dependencies: ["AttuneTensor", "AttuneJSON"]),
+        .target(name: "AttuneText", dependencies: ["AttuneJSON"]),
+        .target(name: "AttuneData", dependencies: ["AttuneText", "AttuneJSON"]),
+
+        // model
+        .target(name: "AttuneModels", dependencies: ["AttuneTensor", "AttuneFiles", "AttuneJSON"]),
+
+        // work
+        .target(name: "AttuneTracking", dependencies: ["AttuneJSON"]),
+        .target(
+            name: "AttuneTraining",
+            dependencies: ["AttuneModels", "AttuneData", "AttuneFiles", "AttuneJSON", "AttuneTracking", "Yams"]),
+        .target(name: "AttuneGeneration", dependencies: ["AttuneModels", "AttuneText", "AttuneJSON"]),
+        .target(name: "AttuneEvaluation", dependencies: ["AttuneGeneration", "AttuneData", "AttuneJSON"]),
+
+        // doors
+        .target(
+            name: "Attune",
+            dependencies: [
+                "AttuneCPU", "AttuneTensor", "AttuneFiles", "AttuneText", "AttuneData", "AttuneModels",
+                "AttuneTracking", "AttuneTraining", "AttuneGeneration", "AttuneEvaluation",
+            ]),
+        .executableTarget(
+            name: "AttuneCommand",
+            dependencies: [
+                "Attune", "AttuneJSON", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // tests: one target beside each room
+        .testTarget(name: "AttuneJSONTests", dependencies: ["AttuneJSON"]),
+        .testTarget(name: "AttuneTensorTests", dependencies: ["AttuneTensor"]),
+        .testTarget(name: "AttuneCPUTests", dependencies: ["AttuneCPU", "AttuneTensor", "CAttuneKernels"]),
+        .testTarget(
+            name: "AttuneFilesTests", dependencies: ["AttuneFiles", "AttuneTensor", "AttuneJSON"],
+            resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "AttuneTextTests", dependencies: ["AttuneText", "AttuneJSON"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "AttuneDataTests", dependencies: ["AttuneData", "AttuneText", "AttuneJSON"]),
+        .testTarget(
+            name: "AttuneModelsTests", dependencies: ["AttuneModels", "AttuneCPU", "AttuneFiles", "AttuneJSON"],
+            resources: [.copy("Fixtures")]),
+        .testTarget(name: "AttuneTrackingTests", dependencies: ["AttuneTracking", "AttuneJSON"]),
+        .testTarget(
+            name: "AttuneTrainingTests", dependencies: ["AttuneTraining", "AttuneCPU", "AttuneJSON"]),
+        .testTarget(
+            name: "AttuneGenerationTests", dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneJSON"]),
+        .testTarget(
+            name: "AttuneEvaluationTests", dependencies: ["AttuneEvaluation", "AttuneCPU", "AttuneJSON"]),
+        .testTarget(name: "AttuneCommandTests", dependencies: ["Attune", "AttuneJSON"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu17
+)
+
+for target in package.targets where target.type != .system && target.type != .plugin {
+    guard !target.name.hasPrefix("C") else { continue }
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ]
+}

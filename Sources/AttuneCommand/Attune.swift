@@ -1,0 +1,8 @@
+import ArgumentParser
+
+/// The `attune` program: one verb a file.
+@main
+struct AttuneProgram: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "attune", abstract: "Fine-tune, evaluate, merge and serve language models.")
+}

@@ -1,0 +1,97 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Where a storage lies.
+public enum Device: Sendable, Hashable {
+    /// Host memory.
+    case cpu
+    /// The memory of a CUDA device.
+    case cuda(Int)
+}
+
+/// A run of bytes on one device, freed with the last reference to it.
+///
+/// `@unchecked Sendable` because the address never changes after `init`; who may write is a matter of ownership: during a
+/// step the engine that planned a workspace writes its storages, and weights are read only once loaded.
+public final class Storage: @unchecked Sendable {
+    /// The first byte; an address on `device`.
+    public let address: UnsafeMutableRawPointer
+    /// How many bytes.
+    public let byteCount: Int
+    /// Where the bytes lie.
+    public let device: Device
+    /// Whether the bytes may be written (a mapped file's may not).
+    public let isWritable: Bool
+    private let release: @Sendable (UnsafeMutableRawPointer, Int) -> Void
+
+    /// Bytes obtained elsewhere.
+    /// - Parameter release: called once with the address and the count.
+    public init(
+        address: UnsafeMutableRawPointer, byteCount: Int, device: Device, isWritable: Bool,
+        release: @escaping @Sendable (UnsafeMutableRawPointer, Int) -> Void
+    ) {
+        self.address = address
+        self.byteCount = byteCount
+        self.device = device
+        self.isWritable = isWritable
+        self.release = release
+    }
+
+    deinit { release(address, byteCount) }
+
+    /// Zeroed host memory. Large runs come from the kernel directly, on huge pages where it grants them.
+    ///
+    /// - Throws: `TensorError.outOfMemory`.
+    public convenience init(byteCount: Int) throws(TensorError) {
+        let size = max(byteCount, 64)
+        if size < Self.mappingThreshold {
+            guard let address = aligned_alloc(64, (size + 63) & ~63) else {
+                throw .outOfMemory(byteCount: byteCount)
+            }
+            memset(address, 0, size)
+            self.init(address: address, byteCount: byteCount, device: .cpu, isWritable: true) { address, _ in
+                free(address)
+            }
+            return
+        }
+        #if os(Linux)
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        #else
+        let flags = MAP_PRIVATE | MAP_ANON
+        #endif
+        let mapped = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let address = mapped, address != MAP_FAILED else { throw .outOfMemory(byteCount: byteCount) }
+        #if os(Linux)
+        madvise(address, size, 14)  // MADV_HUGEPAGE; advice only, so a refusal is no error
+        #endif
+        self.init(address: address, byteCount: byteCount, device: .cpu, isWritable: true) { address, count in
+            munmap(address, max(count, 64))
+        }
+    }
+
+    private static let mappingThreshold = 1 << 20
+}
+
+/// What can go wrong with tensors themselves.
+public enum TensorError: Error, Sendable, CustomStringConvertible {
+    /// The system or device refused memory.
+    case outOfMemory(byteCount: Int)
+    /// A shape whose size does not fit the machine's integers or the bytes at hand.
+    case sizeMismatch(String)
+    /// The backend has no kernel for this combination.
+    case unsupported(String)
+
+    /// One line.
+    public var description: String {
+        switch self {
+        case .outOfMemory(let byteCount): "out of memory: could not get \(byteCount) bytes"
+        case .sizeMismatch(let text): text
+        case .unsupported(let text): text
+        }
+    }
+}

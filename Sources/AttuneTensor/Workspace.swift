@@ -1,0 +1,56 @@
+/// Memory planned by name before it is used, then taken in one piece.
+///
+/// The same code lays out a plan and binds tensors to it: a closure that asks for buffers is run once over a `WorkspacePlan`,
+/// which only counts, and once over a `Workspace`, which hands out views of one arena. So the printed plan *is* the allocation.
+public struct WorkspacePlan: Sendable {
+    /// One planned buffer.
+    public struct Entry: Sendable {
+        /// What it is for, for example `"layers.3.attention.query"`.
+        public let name: String
+        /// Sizes, outermost first.
+        public let shape: [Int]
+        /// The element type.
+        public let dtype: DType
+        /// Where it starts in the arena.
+        public let byteOffset: Int
+        /// How much it takes, alignment included.
+        public let byteCount: Int
+    }
+
+    /// The buffers in the order they were asked for.
+    public private(set) var entries: [Entry] = []
+    /// The size of the arena.
+    public private(set) var byteCount = 0
+
+    /// An empty plan.
+    public init() {}
+
+    /// Adds a buffer, aligned to a cache line.
+    public mutating func add(_ name: String, _ shape: [Int], _ dtype: DType) {
+        let size = (shape.reduce(1, *) * dtype.byteWidth + 63) & ~63
+        entries.append(Entry(name: name, shape: shape, dtype: dtype, byteOffset: byteCount, byteCount: size))
+        byteCount += size
+    }
+}
+
+/// One arena with the buffers of a plan.
+public final class Workspace: Sendable {
+    /// What was planned.
+    public let plan: WorkspacePlan
+    private let storage: Storage
+
+    /// Takes the memory of a plan.
+    /// - Throws: `TensorError.outOfMemory`.
+    public init(_ plan: WorkspacePlan, on backend: any Backend) throws(TensorError) {
+        self.plan = plan
+        storage = try backend.makeStorage(byteCount: plan.byteCount)
+    }
+
+    /// The tensor of the given entry.
+    public func tensor(_ entry: WorkspacePlan.Entry) -> Tensor {
+        Tensor(storage: storage, byteOffset: entry.byteOffset, shape: entry.shape, dtype: entry.dtype)
+    }
+
+    /// The tensors in the order of the plan.
+    public var tensors: [Tensor] { plan.entries.map(tensor) }
+}

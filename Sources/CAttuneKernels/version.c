@@ -1,0 +1,2 @@
+#include "CAttuneKernels.h"
+int attune_kernels_version(void) { return 1; }
