@@ -27,7 +27,7 @@ let package = Package(
         .target(name: "AttuneData", dependencies: ["AttuneText", "AttuneJSON"]),
 
         // model
-        .target(name: "AttuneModels", dependencies: ["AttuneTensor", "AttuneFiles", "AttuneJSON"]),
+        .target(name: "AttuneModels", dependencies: ["AttuneTensor", "AttuneFiles", "AttuneText", "AttuneJSON"]),
 
         // work
         .target(name: "AttuneTracking", dependencies: ["AttuneJSON"]),

@@ -115,6 +115,12 @@ public struct Tensor: Sendable {
         return result
     }
 
+    /// The elements of a dense int32 tensor in host memory.
+    public func integers() -> [Int32] {
+        precondition(storage.device == .cpu && dtype == .int32 && isContiguous, "integers() of \(dtype)")
+        return Array(UnsafeBufferPointer(start: address.assumingMemoryBound(to: Int32.self), count: count))
+    }
+
     /// The value of IEEE half-precision bits (`Float16` is missing on x86 macOS, so the bits are taken apart here).
     public static func float(half bits: UInt16) -> Float {
         let sign: Float = bits & 0x8000 == 0 ? 1 : -1

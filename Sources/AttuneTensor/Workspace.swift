@@ -1,7 +1,7 @@
 /// Memory planned by name before it is used, then taken in one piece.
 ///
-/// The same code lays out a plan and binds tensors to it: a closure that asks for buffers is run once over a `WorkspacePlan`,
-/// which only counts, and once over a `Workspace`, which hands out views of one arena. So the printed plan *is* the allocation.
+/// A layout adds its buffers to a `WorkspacePlan` and keeps the handles; a `Workspace` made from the plan hands out the tensor of
+/// each handle from one arena. So the printed plan *is* the allocation.
 public struct WorkspacePlan: Sendable {
     /// One planned buffer.
     public struct Entry: Sendable {
@@ -26,11 +26,18 @@ public struct WorkspacePlan: Sendable {
     public init() {}
 
     /// Adds a buffer, aligned to a cache line.
-    public mutating func add(_ name: String, _ shape: [Int], _ dtype: DType) {
+    public mutating func add(_ name: String, _ shape: [Int], _ dtype: DType) -> BufferHandle {
         let size = (shape.reduce(1, *) * dtype.byteWidth + 63) & ~63
         entries.append(Entry(name: name, shape: shape, dtype: dtype, byteOffset: byteCount, byteCount: size))
         byteCount += size
+        return BufferHandle(index: entries.count - 1)
     }
+}
+
+/// Names a buffer of a plan.
+public struct BufferHandle: Sendable, Hashable {
+    /// Its place in `WorkspacePlan.entries`.
+    public let index: Int
 }
 
 /// One arena with the buffers of a plan.
@@ -46,11 +53,12 @@ public final class Workspace: Sendable {
         storage = try backend.makeStorage(byteCount: plan.byteCount)
     }
 
-    /// The tensor of the given entry.
-    public func tensor(_ entry: WorkspacePlan.Entry) -> Tensor {
-        Tensor(storage: storage, byteOffset: entry.byteOffset, shape: entry.shape, dtype: entry.dtype)
+    /// The tensor of a planned buffer.
+    public subscript(handle: BufferHandle) -> Tensor {
+        let entry = plan.entries[handle.index]
+        return Tensor(storage: storage, byteOffset: entry.byteOffset, shape: entry.shape, dtype: entry.dtype)
     }
 
-    /// The tensors in the order of the plan.
-    public var tensors: [Tensor] { plan.entries.map(tensor) }
+    /// The first `count` rows of a planned buffer.
+    public subscript(handle: BufferHandle, rows count: Int) -> Tensor { self[handle].rows(0..<count) }
 }

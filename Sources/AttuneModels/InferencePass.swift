@@ -1,0 +1,131 @@
+import AttuneTensor
+
+/// Keys and values of earlier tokens, one pool of rows for each block of the model.
+public final class KVCache: @unchecked Sendable {
+    /// How many token rows each pool has.
+    public let rowCount: Int
+    let keys: [Tensor]
+    let values: [Tensor]
+    private let backend: any Backend
+
+    /// Takes the memory.
+    /// - Throws: `TensorError.outOfMemory`.
+    public init(_ model: Decoder, rows: Int) throws(TensorError) {
+        rowCount = rows
+        backend = model.backend
+        var keys: [Tensor] = []
+        var values: [Tensor] = []
+        for _ in model.blocks {
+            keys.append(try model.backend.makeTensor([rows, model.configuration.kvWidth], model.computeType))
+            values.append(try model.backend.makeTensor([rows, model.configuration.kvWidth], model.computeType))
+        }
+        self.keys = keys
+        self.values = values
+    }
+
+    /// Bytes a token takes over all blocks.
+    public static func bytesPerToken(_ model: Decoder) -> Int {
+        2 * model.blocks.count * model.configuration.kvWidth * model.computeType.byteWidth
+    }
+
+    /// Copies rows within every pool.
+    public func copyRows(_ rows: Range<Int>, to start: Int) {
+        for pool in keys + values { backend.copy(pool.rows(start..<start + rows.count), pool.rows(rows)) }
+    }
+}
+
+/// Forward passes that produce next-token logits, with or without a cache.
+public final class InferencePass {
+    /// The model it runs.
+    public let model: Decoder
+    /// The most rows a pass may have.
+    public let capacity: Int
+    /// The most rows whose logits may be asked for at once.
+    public let logitCapacity: Int
+    /// Every buffer by name.
+    public let plan: WorkspacePlan
+    private let workspace: Workspace
+    private let streams: [BufferHandle]
+    private let buffers: BlockBuffers
+    private let shared: SharedBuffers
+    private let gathered: BufferHandle
+    private let normed: BufferHandle
+    private let rstd: BufferHandle
+    private let logits: BufferHandle
+    private let ranks: [Int]
+
+    /// Plans and takes the memory. Adapters attached later must not have a larger rank than those attached now.
+    /// - Throws: `TensorError.outOfMemory`.
+    public init(_ model: Decoder, capacity: Int, logitCapacity: Int) throws(TensorError) {
+        let c = model.configuration
+        let type = model.computeType
+        var plan = WorkspacePlan()
+        streams = (0..<2).map { plan.add("stream.\($0)", [capacity, c.hiddenSize], type) }
+        ranks = model.widestLowRank()
+        buffers = BlockBuffers(
+            &plan, prefix: "block.", c, capacity: capacity, type: type, input: streams[0], ranks: ranks,
+            doRA: model.usesDoRA())
+        shared = SharedBuffers(
+            &plan, c, capacity: capacity, type: type, trains: false, rank: ranks.max() ?? 0, hasDropout: false)
+        gathered = plan.add("head.gathered", [logitCapacity, c.hiddenSize], type)
+        normed = plan.add("head.normed", [logitCapacity, c.hiddenSize], type)
+        rstd = plan.add("head.rstd", [logitCapacity, 1], .float32)
+        logits = plan.add("head.logits", [logitCapacity, c.vocabularySize], .float32)
+        self.model = model
+        self.capacity = capacity
+        self.logitCapacity = logitCapacity
+        self.plan = plan
+        workspace = try Workspace(plan, on: model.backend)
+    }
+
+    /// Runs the rows and returns the logits of some of them.
+    ///
+    /// - Parameters:
+    ///   - segments: key ranges name rows of the cache's pools, or of the batch itself without a cache.
+    ///   - cache: where keys and values go and are read from, and the pool row of every batch row.
+    ///   - logitRows: batch rows whose next-token logits are wanted.
+    ///   - adapterRuns: which rows use which adapter; together they cover the batch.
+    /// - Returns: float32 [logitRows.count, V], valid until the next run.
+    /// - Throws: `TensorError.outOfMemory` when a rotation table must grow and cannot.
+    public func run(
+        _ tokens: [Int32], _ segments: SegmentTable, cache: (pools: KVCache, rows: [Int32])?, logitRows: [Int32],
+        adapterRuns: [AdapterRun]
+    ) throws(TensorError) -> Tensor {
+        let rows = tokens.count
+        precondition(rows <= capacity && logitRows.count <= logitCapacity, "\(rows) rows in a pass for \(capacity)")
+        precondition(rows == segments.tokenCount, "segments of another batch")
+        let backend = model.backend
+        try model.coverRopes(segments.longestKeyCount)
+        let pass = Pass(
+            backend: backend, segments: segments, dropoutKey: nil, adapterRuns: adapterRuns, droppedInput: nil)
+        backend.embed(
+            workspace[streams[0], rows: rows], table: model.embedding, ids: tokens, scale: model.embeddingScale)
+        for block in model.blocks {
+            var own = buffers
+            own.input = streams[block.index % 2]
+            let t = DecoderBlock.Tensors(
+                workspace: workspace, own: own, shared: shared, rows: rows, configuration: model.configuration)
+            let blockCache = cache.map {
+                DecoderBlock.Cache(keys: $0.pools.keys[block.index], values: $0.pools.values[block.index], rows: $0.rows)
+            }
+            block.forward(
+                workspace[streams[(block.index + 1) % 2], rows: rows], t, rope: model.rope(of: block),
+                cache: blockCache, pass)
+        }
+        let count = logitRows.count
+        let out = workspace[logits, rows: count]
+        guard count > 0 else { return out }
+        let last = workspace[streams[model.blocks.count % 2], rows: rows]
+        backend.gatherRows(workspace[gathered, rows: count], last, rows: logitRows)
+        model.finalNorm.forward(
+            workspace[normed, rows: count], rstd: workspace[rstd, rows: count], workspace[gathered, rows: count],
+            backend)
+        backend.linear(
+            out, workspace[normed, rows: count], model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
+        let c = model.configuration
+        if c.logitScale != 1 || c.logitSoftcap > 0 {
+            backend.finishLogits(out, logitScale: c.logitScale, softcap: c.logitSoftcap)
+        }
+        return out
+    }
+}

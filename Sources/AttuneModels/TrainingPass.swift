@@ -1,0 +1,299 @@
+import AttuneTensor
+
+/// Tokens to learn from or to measure, flat and without padding.
+public struct TokenBatch: Sendable {
+    /// Token ids [T].
+    public var tokens: [Int32]
+    /// What each row should predict, or −100 where nothing is asked of it.
+    public var targets: [Int32]
+    /// Which rows belong together.
+    public var segments: SegmentTable
+
+    /// Joins the three.
+    public init(tokens: [Int32], targets: [Int32], segments: SegmentTable) {
+        precondition(tokens.count == targets.count && tokens.count == segments.tokenCount, "a batch's parts differ")
+        self.tokens = tokens
+        self.targets = targets
+        self.segments = segments
+    }
+
+    /// The label that asks nothing.
+    public static let ignored: Int32 = -100
+}
+
+/// What one pass measured over the rows that have a target.
+public struct LossReport: Sendable {
+    /// Rows of the batch that have a target.
+    public var rows: [Int32] = []
+    /// −log p(target) of each of those rows.
+    public var losses: [Float] = []
+    /// How many of them had the target as their most likely token.
+    public var correctCount = 0
+
+    /// Σ losses, in float64 in row order.
+    public var lossSum: Double { losses.reduce(0) { $0 + Double($1) } }
+    /// Rows with a target.
+    public var count: Int { losses.count }
+}
+
+/// How much a training pass keeps for its backward half.
+public enum RecomputeTier: String, Sendable, CaseIterable {
+    /// Everything each block needs.
+    case keepAll = "keep_all"
+    /// Only each block's input; the block is run again before its backward pass.
+    case recomputeBlocks = "recompute_blocks"
+}
+
+/// Forward, loss and backward over batches of up to `capacity` tokens, in memory planned once.
+public final class TrainingPass {
+    /// The model it runs.
+    public let model: Decoder
+    /// The most tokens a batch may have.
+    public let capacity: Int
+    /// Every buffer by name.
+    public let plan: WorkspacePlan
+    private let workspace: Workspace
+    private let streams: [BufferHandle]
+    private let blockBuffers: [BlockBuffers]
+    private let shared: SharedBuffers
+    private let head: HeadBuffers
+    private let tier: RecomputeTier
+    private let trains: Bool
+
+    /// Plans and takes the memory.
+    ///
+    /// - Parameters:
+    ///   - trains: whether there will be a backward pass; without, far less memory is taken.
+    /// - Throws: `TensorError.outOfMemory`.
+    public init(_ model: Decoder, capacity: Int, tier: RecomputeTier, trains: Bool) throws(TensorError) {
+        let layout = Layout(model, capacity: capacity, tier: tier, trains: trains)
+        self.model = model
+        self.capacity = capacity
+        self.tier = tier
+        self.trains = trains
+        plan = layout.plan
+        streams = layout.streams
+        blockBuffers = layout.blocks
+        shared = layout.shared
+        head = layout.head
+        workspace = try Workspace(layout.plan, on: model.backend)
+    }
+
+    /// The memory a pass would take, without taking it.
+    public static func plan(_ model: Decoder, capacity: Int, tier: RecomputeTier, trains: Bool) -> WorkspacePlan {
+        Layout(model, capacity: capacity, tier: tier, trains: trains).plan
+    }
+
+    private struct Layout {
+        var plan = WorkspacePlan()
+        var streams: [BufferHandle] = []
+        var blocks: [BlockBuffers] = []
+        let shared: SharedBuffers
+        let head: HeadBuffers
+
+        init(_ model: Decoder, capacity: Int, tier: RecomputeTier, trains: Bool) {
+            let c = model.configuration
+            let type = model.computeType
+            let keepsAll = trains && tier == .keepAll
+            // Without a backward pass two streams alternate; with one, every block's input is kept.
+            let streamCount = trains ? c.layerCount + 1 : 2
+            for index in 0..<streamCount { streams.append(plan.add("stream.\(index)", [capacity, c.hiddenSize], type)) }
+            var one: BlockBuffers?
+            for block in model.blocks {
+                let input = streams[block.index % streamCount]
+                if keepsAll || one == nil {
+                    one = BlockBuffers(
+                        &plan, prefix: keepsAll ? "block.\(block.index)." : "block.", c, capacity: capacity, type: type,
+                        input: input, ranks: model.widestLowRank(), doRA: model.usesDoRA())
+                }
+                if var buffers = one {
+                    buffers.input = input
+                    blocks.append(buffers)
+                }
+            }
+            let adapters = model.blocks.flatMap(\.groups).flatMap(\.adapters.values)
+            shared = SharedBuffers(
+                &plan, c, capacity: capacity, type: type, trains: trains,
+                rank: adapters.map(\.rankSum).max() ?? 0, hasDropout: trains && adapters.contains { $0.dropout > 0 })
+            head = HeadBuffers(&plan, c, capacity: capacity, type: type, trains: trains)
+        }
+    }
+
+    // MARK: Passes
+
+    /// Losses of a batch, forward only.
+    /// - Throws: `TensorError.outOfMemory` when a rotation table must grow and cannot.
+    public func evaluate(_ batch: TokenBatch, adapter: String?, lossOptions: CrossEntropyOptions = .init())
+        throws(TensorError) -> LossReport
+    {
+        let pass = try forward(batch, adapter: adapter, dropoutKey: nil, noiseAlpha: 0)
+        return score(batch, pass, lossOptions, trains: false)
+    }
+
+    /// Losses of a batch, and gradients added to those of the trained parameters.
+    ///
+    /// - Parameters:
+    ///   - gradientScale: factor on the sum of losses, usually 1 / trained tokens of the whole step.
+    ///   - key: seed and step of dropout and noise.
+    ///   - noiseAlpha: NEFTune's α; 0 for none.
+    /// - Throws: `TensorError.outOfMemory` when a rotation table must grow and cannot.
+    public func forwardBackward(
+        _ batch: TokenBatch, adapter: String?, gradientScale: Float, labelSmoothing: Float, key: RandomKey,
+        noiseAlpha: Float
+    ) throws(TensorError) -> LossReport {
+        precondition(trains, "this pass was planned without a backward half")
+        let pass = try forward(batch, adapter: adapter, dropoutKey: key, noiseAlpha: noiseAlpha)
+        var options = CrossEntropyOptions()
+        options.gradientScale = gradientScale
+        options.labelSmoothing = labelSmoothing
+        let report = score(batch, pass, options, trains: true)
+        backward(batch, pass)
+        return report
+    }
+
+    /// The hidden state of every row before the final norm, after `evaluate`; for checks.
+    package func finalStream(_ rows: Int) -> Tensor { workspace[streams[model.configuration.layerCount % streams.count], rows: rows] }
+
+    private func tensors(_ block: Int, rows: Int) -> DecoderBlock.Tensors {
+        DecoderBlock.Tensors(
+            workspace: workspace, own: blockBuffers[block], shared: shared, rows: rows,
+            configuration: model.configuration)
+    }
+
+    private func forward(
+        _ batch: TokenBatch, adapter: String?, dropoutKey: RandomKey?, noiseAlpha: Float
+    ) throws(TensorError) -> Pass {
+        let rows = batch.tokens.count
+        precondition(rows <= capacity, "\(rows) tokens in a pass for \(capacity)")
+        try model.coverRopes(batch.segments.longestKeyCount)
+        let pass = Pass(
+            backend: model.backend, segments: batch.segments, dropoutKey: dropoutKey,
+            adapterRuns: [AdapterRun(rows: 0..<rows, adapter: adapter)],
+            droppedInput: shared.dropped.map { workspace[$0, rows: rows] })
+        let x = workspace[streams[0], rows: rows]
+        model.backend.embed(x, table: model.embedding, ids: batch.tokens, scale: model.embeddingScale)
+        if noiseAlpha > 0, let dropoutKey { addNoise(x, alpha: noiseAlpha, dropoutKey, batch.segments) }
+        for block in model.blocks {
+            let out = workspace[streams[(block.index + 1) % streams.count], rows: rows]
+            block.forward(out, tensors(block.index, rows: rows), rope: model.rope(of: block), cache: nil, pass)
+        }
+        return pass
+    }
+
+    /// NEFTune: uniform noise of magnitude α/√(L·D) on the embeddings, L the length of the row's text.
+    private func addNoise(_ x: Tensor, alpha: Float, _ key: RandomKey, _ segments: SegmentTable) {
+        let magnitude = segments.segments.flatMap { segment in
+            Array(
+                repeating: alpha / (Float(segment.keyCount) * Float(x.columns)).squareRoot(),
+                count: segment.queries.count)
+        }
+        let key = RandomKey(seed: key.seed, step: key.step, stream: Pass.noiseStream)
+        model.backend.addUniformNoise(x, magnitude: magnitude, key: key, segments)
+    }
+
+    /// Final norm, head and cross-entropy over the rows that have a target, a chunk of rows at a time.
+    private func score(
+        _ batch: TokenBatch, _ pass: Pass, _ options: CrossEntropyOptions, trains: Bool
+    ) -> LossReport {
+        let backend = model.backend
+        let c = model.configuration
+        var report = LossReport()
+        report.rows = batch.targets.indices.filter { batch.targets[$0] != TokenBatch.ignored }.map(Int32.init)
+        let total = report.rows.count
+        let rows = batch.tokens.count
+        let last = workspace[streams[c.layerCount % streams.count], rows: rows]
+        var options = options
+        options.logitScale = c.logitScale
+        options.softcap = c.logitSoftcap
+        let targets = report.rows.map { batch.targets[Int($0)] }
+        let gathered = workspace[head.gathered, rows: total]
+        let normed = workspace[head.normed, rows: total]
+        let rstd = workspace[head.rstd, rows: total]
+        let dgathered = head.gradient.map { workspace[$0, rows: total] }
+        if total > 0 {
+            backend.gatherRows(gathered, last, rows: report.rows)
+            model.finalNorm.forward(normed, rstd: rstd, gathered, backend)
+        }
+        for start in stride(from: 0, to: total, by: head.chunk) {
+            let range = start..<min(start + head.chunk, total)
+            let logits = workspace[head.logits, rows: range.count]
+            let losses = workspace[head.losses, rows: range.count].reshaped([range.count])
+            let predictions = workspace[head.predictions, rows: range.count].reshaped([range.count])
+            backend.linear(
+                logits, normed.rows(range), model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
+            let dlogits = trains ? head.logitGradient.map { workspace[$0, rows: range.count] } : nil
+            backend.crossEntropy(
+                losses: losses, predictions: predictions, dlogits: dlogits, logits, targets: Array(targets[range]),
+                options)
+            report.losses += losses.floats()
+            report.correctCount += zip(predictions.integers(), targets[range]).count { $0 == $1 }
+            if let dlogits, let dgathered {
+                if let gradient = model.head.master?.gradient {
+                    backend.linearWeightGradient(gradient, dlogits, normed.rows(range), scale: 1)
+                }
+                backend.linearInputGradient(
+                    dgathered.rows(range), dlogits, model.head.weight, extra: nil, scale: 1, residual: nil)
+            }
+        }
+        if trains, let dgathered, let b = shared.backward {
+            let dx = workspace[b.residual, rows: rows]
+            backend.zero(dx)
+            if total > 0 {
+                model.finalNorm.backward(dgathered, dgathered, gathered, rstd: rstd, residual: nil, backend)
+                backend.scatterRows(dx, dgathered, rows: report.rows)
+            }
+        }
+        return report
+    }
+
+    private func backward(_ batch: TokenBatch, _ pass: Pass) {
+        guard let b = shared.backward else { return }
+        let rows = batch.tokens.count
+        let lowest = model.lowestTrainedBlock
+        for block in model.blocks.reversed() where block.index >= lowest {
+            let t = tensors(block.index, rows: rows)
+            let rope = model.rope(of: block)
+            if tier == .recomputeBlocks {
+                // The block's output is not needed again, so it may land in a buffer nobody reads.
+                block.forward(workspace[b.normInput, rows: rows], t, rope: rope, cache: nil, pass)
+            }
+            let needsInput = block.index > lowest || model.embeddingParameter != nil
+            block.backward(t, rope: rope, needsInput: needsInput, pass)
+        }
+        if let gradient = model.embeddingParameter?.gradient {
+            model.backend.embedBackward(
+                gradient, workspace[b.residual, rows: rows], ids: batch.tokens, scale: model.embeddingScale)
+        }
+    }
+}
+
+/// Buffers of the final norm, the head and the loss.
+struct HeadBuffers {
+    /// [T, D] the rows that have a target; their norm; its statistics; their gradient.
+    let gathered: BufferHandle
+    let normed: BufferHandle
+    let rstd: BufferHandle
+    let gradient: BufferHandle?
+    /// [chunk, V] in float32, and the gradient in the compute type.
+    let logits: BufferHandle
+    let logitGradient: BufferHandle?
+    let losses: BufferHandle
+    let predictions: BufferHandle
+    /// Rows the head works on at a time.
+    let chunk: Int
+
+    /// Logits of a chunk take about this many bytes: enough rows for the multiply to run at full rate.
+    private static let budget = 48 << 20
+
+    init(_ plan: inout WorkspacePlan, _ c: DecoderConfiguration, capacity: Int, type: DType, trains: Bool) {
+        chunk = min(capacity, max(32, Self.budget / (c.vocabularySize * (4 + type.byteWidth))))
+        gathered = plan.add("head.gathered", [capacity, c.hiddenSize], type)
+        normed = plan.add("head.normed", [capacity, c.hiddenSize], type)
+        rstd = plan.add("head.rstd", [capacity, 1], .float32)
+        gradient = trains ? plan.add("head.gradient", [capacity, c.hiddenSize], type) : nil
+        logits = plan.add("head.logits", [chunk, c.vocabularySize], .float32)
+        logitGradient = trains ? plan.add("head.d.logits", [chunk, c.vocabularySize], type) : nil
+        losses = plan.add("head.losses", [chunk, 1], .float32)
+        predictions = plan.add("head.predictions", [chunk, 1], .int32)
+    }
+}
