@@ -37,3 +37,19 @@ enum CRC32 {
         }
     }
 }
+
+/// What a file weighs and its check sum: enough to notice a truncated or flipped copy.
+public struct FileFingerprint: Sendable, Equatable {
+    /// Its size.
+    public let byteCount: Int
+    /// CRC-32 of its bytes.
+    public let checkSum: UInt32
+
+    /// Reads the whole file.
+    /// - Throws: `FilesError`.
+    public init(ofFile path: String) throws(FilesError) {
+        let file = try MappedFile(path)
+        byteCount = file.byteCount
+        checkSum = CRC32.sum(file.bytes(0..<file.byteCount))
+    }
+}

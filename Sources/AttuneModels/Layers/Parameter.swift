@@ -13,6 +13,9 @@ public final class Parameter: @unchecked Sendable {
     /// Whether weight decay applies: everything but biases and norms, as transformers groups them.
     public let decays: Bool
 
+    /// Whether this is an adapter's B, which LoRA+ gives a rate of its own.
+    public var isLoRAB: Bool { name.hasSuffix(".lora_B.weight") }
+
     init(name: String, value: Tensor, gradient: Tensor? = nil, decays: Bool = true) {
         self.name = name
         self.value = value
