@@ -66,7 +66,7 @@ public final class TrainingPass {
     ///   - trains: whether there will be a backward pass; without, far less memory is taken.
     /// - Throws: `TensorError.outOfMemory`.
     public init(_ model: Decoder, capacity: Int, tier: RecomputeTier, trains: Bool) throws(TensorError) {
-        let layout = Layout(model, capacity: capacity, tier: tier, trains: trains)
+        let layout = Layout(PassShape(model), capacity: capacity, tier: tier, trains: trains)
         self.model = model
         self.capacity = capacity
         self.tier = tier
@@ -80,8 +80,8 @@ public final class TrainingPass {
     }
 
     /// The memory a pass would take, without taking it.
-    public static func plan(_ model: Decoder, capacity: Int, tier: RecomputeTier, trains: Bool) -> WorkspacePlan {
-        Layout(model, capacity: capacity, tier: tier, trains: trains).plan
+    static func plan(_ shape: PassShape, capacity: Int, tier: RecomputeTier, trains: Bool) -> WorkspacePlan {
+        Layout(shape, capacity: capacity, tier: tier, trains: trains).plan
     }
 
     private struct Layout {
@@ -91,30 +91,29 @@ public final class TrainingPass {
         let shared: SharedBuffers
         let head: HeadBuffers
 
-        init(_ model: Decoder, capacity: Int, tier: RecomputeTier, trains: Bool) {
-            let c = model.configuration
-            let type = model.computeType
+        init(_ pass: PassShape, capacity: Int, tier: RecomputeTier, trains: Bool) {
+            let c = pass.configuration
+            let type = pass.computeType
             let keepsAll = trains && tier == .keepAll
             // Without a backward pass two streams alternate; with one, every block's input is kept.
             let streamCount = trains ? c.layerCount + 1 : 2
             for index in 0..<streamCount { streams.append(plan.add("stream.\(index)", [capacity, c.hiddenSize], type)) }
             var one: BlockBuffers?
-            for block in model.blocks {
-                let input = streams[block.index % streamCount]
+            for index in c.layers.indices {
+                let input = streams[index % streamCount]
                 if keepsAll || one == nil {
                     one = BlockBuffers(
-                        &plan, prefix: keepsAll ? "block.\(block.index)." : "block.", c, capacity: capacity, type: type,
-                        input: input, ranks: model.widestLowRank(), doRA: model.usesDoRA())
+                        &plan, prefix: keepsAll ? "block.\(index)." : "block.", c, capacity: capacity, type: type,
+                        input: input, ranks: pass.ranks, doRA: pass.doRA)
                 }
                 if var buffers = one {
                     buffers.input = input
                     blocks.append(buffers)
                 }
             }
-            let adapters = model.blocks.flatMap(\.groups).flatMap(\.adapters.values)
             shared = SharedBuffers(
-                &plan, c, capacity: capacity, type: type, trains: trains,
-                rank: adapters.map(\.rankSum).max() ?? 0, hasDropout: trains && adapters.contains { $0.dropout > 0 })
+                &plan, c, capacity: capacity, type: type, trains: trains, rank: pass.ranks.max() ?? 0,
+                hasDropout: trains && pass.hasDropout)
             head = HeadBuffers(&plan, c, capacity: capacity, type: type, trains: trains)
         }
     }
@@ -264,6 +263,29 @@ public final class TrainingPass {
             model.backend.embedBackward(
                 gradient, workspace[b.residual, rows: rows], ids: batch.tokens, scale: model.embeddingScale)
         }
+    }
+}
+
+/// What decides the sizes of a pass's buffers.
+struct PassShape {
+    var configuration: DecoderConfiguration
+    var computeType: DType
+    /// The widest Σr of each kind of projection group.
+    var ranks = [0, 0, 0, 0]
+    /// Whether each kind has magnitudes.
+    var doRA = [false, false, false, false]
+    var hasDropout = false
+
+    init(configuration: DecoderConfiguration, computeType: DType) {
+        self.configuration = configuration
+        self.computeType = computeType
+    }
+
+    init(_ model: Decoder) {
+        self.init(configuration: model.configuration, computeType: model.computeType)
+        ranks = model.widestLowRank()
+        doRA = model.usesDoRA()
+        hasDropout = model.blocks.flatMap(\.groups).flatMap(\.adapters.values).contains { $0.dropout > 0 }
     }
 }
 
