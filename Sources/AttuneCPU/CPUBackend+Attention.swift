@@ -1,0 +1,178 @@
+import AttuneTensor
+import CAttuneKernels
+import Synchronization
+
+/// What the kernels need of a segment table: flat arrays, and which segments share key rows.
+final class AttentionPlan: Sendable {
+    let table: SegmentTable
+    let segments: [attune_segment]
+    let ranges: [Int64]
+    let order: [Int64]
+    let treeStarts: [Int64]
+    let keyRowCount: Int
+
+    init(_ table: SegmentTable) {
+        self.table = table
+        var segments: [attune_segment] = []
+        var ranges: [Int64] = []
+        var keyRowCount = 0
+        for segment in table.segments {
+            segments.append(
+                attune_segment(
+                    query_start: Int64(segment.queries.lowerBound), query_count: Int64(segment.queries.count),
+                    range_start: Int64(ranges.count / 2), range_count: Int64(segment.keys.count),
+                    key_count: Int64(segment.keyCount)))
+            for range in segment.keys {
+                ranges.append(Int64(range.lowerBound))
+                ranges.append(Int64(range.count))
+                keyRowCount = max(keyRowCount, range.upperBound)
+            }
+        }
+        self.segments = segments
+        self.ranges = ranges
+        self.keyRowCount = keyRowCount
+        (order, treeStarts) = Self.trees(table.segments)
+    }
+
+    /// Segments whose key ranges overlap, directly or through others, are of one tree; trees in the order of their first
+    /// segment, segments in their own.
+    private static func trees(_ segments: [Segment]) -> (order: [Int64], starts: [Int64]) {
+        var parent = Array(0..<segments.count)
+        func root(_ index: Int) -> Int {
+            var index = index
+            while parent[index] != index {
+                parent[index] = parent[parent[index]]
+                index = parent[index]
+            }
+            return index
+        }
+        var intervals: [(range: Range<Int>, segment: Int)] = []
+        for (index, segment) in segments.enumerated() {
+            for range in segment.keys where !range.isEmpty { intervals.append((range, index)) }
+        }
+        intervals.sort { $0.range.lowerBound < $1.range.lowerBound }
+        var end = Int.min
+        var owner = 0
+        for (range, segment) in intervals {
+            if range.lowerBound < end {
+                let (a, b) = (root(owner), root(segment))
+                parent[max(a, b)] = min(a, b)
+            }
+            if range.upperBound > end {
+                end = range.upperBound
+                owner = segment
+            }
+        }
+        var members: [Int: [Int]] = [:]
+        var roots: [Int] = []
+        for index in segments.indices {
+            let root = root(index)
+            if members[root] == nil { roots.append(root) }
+            members[root, default: []].append(index)
+        }
+        var order: [Int64] = []
+        var starts: [Int64] = [0]
+        for root in roots {
+            order.append(contentsOf: (members[root] ?? []).map { Int64($0) })
+            starts.append(Int64(order.count))
+        }
+        return (order, starts)
+    }
+
+    /// Calls `body` with the C view.
+    func withView(_ shape: AttentionShape, _ body: (inout attune_attention_plan) -> Void) {
+        segments.withUnsafeBufferPointer { segments in
+            ranges.withUnsafeBufferPointer { ranges in
+                order.withUnsafeBufferPointer { order in
+                    treeStarts.withUnsafeBufferPointer { starts in
+                        var view = attune_attention_plan()
+                        view.segments = segments.baseAddress
+                        view.segment_count = Int64(segments.count)
+                        view.ranges = ranges.baseAddress
+                        view.order = order.baseAddress
+                        view.tree_starts = starts.baseAddress
+                        view.tree_count = Int64(starts.count - 1)
+                        view.head_count = Int32(shape.headCount)
+                        view.kv_head_count = Int32(shape.kvHeadCount)
+                        view.head_dimension = Int32(shape.headDimension)
+                        view.window = Int32(shape.window)
+                        view.scale = shape.scale
+                        view.softcap = shape.softcap
+                        body(&view)
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension CPUBackend {
+    /// Causal attention of segments.
+    public func attention(
+        _ out: Tensor, logSumExp: Tensor?, q: Tensor, k: Tensor, v: Tensor, _ segments: SegmentTable,
+        _ shape: AttentionShape
+    ) {
+        let plan = plan(segments)
+        check(plan, shape, q: q, k: k, v: v)
+        checkSame(out, q)
+        if let logSumExp { check(logSumExp, rows: q.rows, heads: shape.headCount) }
+        var out = matrix(out)
+        var q = matrix(q)
+        var k = matrix(k)
+        var v = matrix(v)
+        withMatrix(logSumExp) { lse in
+            plan.withView(shape) { attune_attention(machine.pool, &out, lse, &q, &k, &v, &$0) }
+        }
+    }
+
+    /// Gradients of attention.
+    public func attentionBackward(
+        dq: Tensor, dk: Tensor, dv: Tensor, _ dout: Tensor, out: Tensor, logSumExp: Tensor, q: Tensor, k: Tensor,
+        v: Tensor, _ segments: SegmentTable, _ shape: AttentionShape
+    ) {
+        let plan = plan(segments)
+        check(plan, shape, q: q, k: k, v: v)
+        for tensor in [dq, dout, out] { checkSame(tensor, q) }
+        checkSame(dk, k)
+        checkSame(dv, v)
+        check(logSumExp, rows: q.rows, heads: shape.headCount)
+        var dq = matrix(dq)
+        var dk = matrix(dk)
+        var dv = matrix(dv)
+        var dout = matrix(dout)
+        var out = matrix(out)
+        var lse = matrix(logSumExp)
+        var q = matrix(q)
+        var k = matrix(k)
+        var v = matrix(v)
+        plan.withView(shape) {
+            attune_attention_backward(machine.pool, &dq, &dk, &dv, &dout, &out, &lse, &q, &k, &v, &$0)
+        }
+    }
+
+    /// The plan of a table, made once for all layers of a batch.
+    private func plan(_ table: SegmentTable) -> AttentionPlan {
+        attentionPlans.withLock { kept in
+            if let kept, kept.table === table { return kept }
+            let plan = AttentionPlan(table)
+            kept = plan
+            return plan
+        }
+    }
+
+    private func check(_ plan: AttentionPlan, _ shape: AttentionShape, q: Tensor, k: Tensor, v: Tensor) {
+        precondition(
+            shape.kvHeadCount > 0 && shape.headCount % shape.kvHeadCount == 0,
+            "\(shape.kvHeadCount) key heads do not divide \(shape.headCount) heads")
+        precondition(
+            q.rows == plan.table.tokenCount && q.columns == shape.headCount * shape.headDimension
+                && k.columns == shape.kvHeadCount * shape.headDimension && v.columns == k.columns
+                && k.rows >= plan.keyRowCount && v.rows >= plan.keyRowCount,
+            "attention of \(q.shape), \(k.shape), \(v.shape) with \(shape)")
+    }
+
+    private func check(_ lse: Tensor, rows: Int, heads: Int) {
+        precondition(
+            lse.dtype == .float32 && lse.rows == rows && lse.columns == heads, "logSumExp of shape \(lse.shape)")
+    }
+}

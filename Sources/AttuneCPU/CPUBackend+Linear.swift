@@ -1,0 +1,93 @@
+import AttuneTensor
+import CAttuneKernels
+
+extension CPUBackend {
+    /// `out = residual + scale·(inp·Wᵀ + bias + extra.input·extra.weightᵀ)`.
+    public func linear(
+        _ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, bias: Tensor?, extra: LowRankTerm?, scale: Float,
+        residual: Tensor?
+    ) {
+        precondition(
+            inp.columns == weight.inFeatures && out.columns == weight.outFeatures,
+            "linear [\(weight.outFeatures), \(weight.inFeatures)] from \(inp.shape) to \(out.shape)")
+        if let extra {
+            precondition(
+                extra.weight.outFeatures == weight.outFeatures && extra.weight.inFeatures == extra.input.columns,
+                "low-rank term of another shape")
+        }
+        product(out, inp, weight, bias: bias, extra: extra, scale: scale, residual: residual, transposed: false)
+    }
+
+    /// `dinp = residual + scale·(dout·W + extra.input·extra.weight)`.
+    public func linearInputGradient(
+        _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float,
+        residual: Tensor?
+    ) {
+        precondition(
+            dout.columns == weight.outFeatures && dinp.columns == weight.inFeatures,
+            "input gradient of [\(weight.outFeatures), \(weight.inFeatures)] from \(dout.shape) to \(dinp.shape)")
+        if let extra {
+            precondition(
+                extra.weight.inFeatures == weight.inFeatures && extra.weight.outFeatures == extra.input.columns,
+                "low-rank term of another shape")
+        }
+        product(dinp, dout, weight, bias: nil, extra: extra, scale: scale, residual: residual, transposed: true)
+    }
+
+    private func product(
+        _ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, bias: Tensor?, extra: LowRankTerm?, scale: Float,
+        residual: Tensor?, transposed: Bool
+    ) {
+        precondition(out.rows == inp.rows, "\(inp.rows) rows in, \(out.rows) rows out")
+        if let residual { checkSame(residual, out) }
+        if let extra {
+            precondition(extra.input.rows == inp.rows, "low-rank term has \(extra.input.rows) rows")
+            precondition(extra.weight.computeType == weight.computeType, "low-rank term of another type")
+        }
+        withUnsafePointer(to: matrix(out)) { out in
+            withUnsafePointer(to: matrix(inp)) { inp in
+                withUnsafePointer(to: cpuWeight(weight).view) { view in
+                    withMatrix(residual) { residual in
+                        var arguments = attune_linear_arguments()
+                        arguments.out = out
+                        arguments.inp = inp
+                        arguments.weight = view
+                        arguments.residual = residual
+                        arguments.bias = UnsafePointer(optionalFloats(bias, weight.outFeatures))
+                        arguments.scale = scale
+                        arguments.transposed = transposed ? 1 : 0
+                        guard let extra else {
+                            attune_linear(machine.pool, &arguments)
+                            return
+                        }
+                        withUnsafePointer(to: matrix(extra.input)) { input in
+                            withUnsafePointer(to: cpuWeight(extra.weight).view) { view in
+                                arguments.extra_inp = input
+                                arguments.extra_weight = view
+                                attune_linear(machine.pool, &arguments)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `dweight += scale·doutᵀ·inp`.
+    public func linearWeightGradient(_ dweight: Tensor, _ dout: Tensor, _ inp: Tensor, scale: Float) {
+        precondition(
+            dweight.dtype == .float32 && dweight.rows == dout.columns && dweight.columns == inp.columns
+                && dout.rows == inp.rows,
+            "weight gradient \(dweight.shape) from \(dout.shape) and \(inp.shape)")
+        var target = matrix(dweight)
+        var left = matrix(dout)
+        var right = matrix(inp)
+        attune_weight_gradient(machine.pool, &target, &left, &right, scale)
+    }
+
+    /// `dvector += scale·Σ_t dout[t]`.
+    public func columnSum(_ dvector: Tensor, _ dout: Tensor, scale: Float) {
+        var source = matrix(dout)
+        attune_column_dot(machine.pool, floats(dvector, dout.columns), &source, nil, nil, scale)
+    }
+}

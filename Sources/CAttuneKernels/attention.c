@@ -1,0 +1,450 @@
+// Causal attention of segments and its backward pass, in blocks that stay in cache (Dao 2023, FlashAttention-2).
+//
+//   s = cap(scale·q·k),  p = exp(s − lse),  out = Σ p·v
+//   D = Σ dout·out,  dv = Σ pᵀ·dout,  dp = dout·vᵀ,  ds = p·(dp − D)·cap′·scale,  dq = Σ ds·k,  dk = Σ dsᵀ·q
+//
+// Query heads that share a key head form one list of rows (query-major), so keys are laid out once for all of them. Key
+// blocks begin at multiples of 64 of the *logical* key index and row blocks at multiples of 60 from the segment's first row,
+// so a segment's results are the same bits wherever its rows lie.
+#include "machine.h"
+
+#include <math.h>
+
+#define ROWS 60
+#define KEYS 64
+
+// What every item of one call shares.
+typedef struct {
+    const attune_attention_plan *plan;
+    const attune_matrix *q, *k, *v, *out, *lse, *dout, *dq;
+    float *dk, *dv;  // float32 sums [rows][kv heads·d]
+    int64_t dk_stride, dv_stride;
+    int32_t dtype;    // of the tile's operands
+    int64_t d, width;  // head dimension; bytes of an operand element
+    int64_t group;
+    const int64_t *block_starts;  // forward: row blocks before each segment
+} attention_context;
+
+// Scratch of one thread.
+typedef struct {
+    char *rows_q, *rows_dout;   // operand rows [60][d]
+    char *keys, *values;        // operand rows of one key block [64][d], when converted
+    char *key_panel;            // keys as columns: k = d
+    char *value_panel;          // forward: values as the reduction, d columns; backward: values as columns
+    char *key_sum_panel;        // backward: keys as the reduction
+    char *q_sum_panel, *dout_sum_panel;  // backward: rows as the reduction
+    char *weights;              // p or ds as operand rows [60][64]
+    char *weights_turned;       // [64][64]
+    float *p, *ds, *turned;     // [64][64]
+    float *sum;                 // out or dq [60][d]
+    float *row_max, *row_sum;   // [60]
+    char *zero;                 // one operand row of zeros
+} attention_scratch;
+
+static int64_t panel_size(const attention_context *c) {
+    // Both kinds of panel: d k-lines of 64 columns, or ceil(d/64) panels of 64 k-lines.
+    return ((c->d + 63) / 64 * 64) * 64 * 4;
+}
+
+static attention_scratch carve(attune_machine *machine, int32_t thread, const attention_context *c) {
+    int64_t rows = 64 * ((c->d * 4 + 63) & ~(int64_t)63), panel = panel_size(c), square = 64 * 64 * 4;
+    int64_t bytes = 4 * rows + 5 * panel + 5 * square + rows + 4 * 256 + ((c->d * 4 + 63) & ~(int64_t)63);
+    char *at = attune_scratch(machine, thread, ATTUNE_SCRATCH_STATE, bytes);
+    attention_scratch s;
+    s.rows_q = at; at += rows;
+    s.rows_dout = at; at += rows;
+    s.keys = at; at += rows;
+    s.values = at; at += rows;
+    s.key_panel = at; at += panel;
+    s.value_panel = at; at += panel;
+    s.key_sum_panel = at; at += panel;
+    s.q_sum_panel = at; at += panel;
+    s.dout_sum_panel = at; at += panel;
+    s.weights = at; at += square;
+    s.weights_turned = at; at += square;
+    s.p = (float *)at; at += square;
+    s.ds = (float *)at; at += square;
+    s.turned = (float *)at; at += square;
+    s.sum = (float *)at; at += rows;
+    s.row_max = (float *)at; at += 512;
+    s.row_sum = (float *)at; at += 512;
+    s.zero = at;
+    memset(s.zero, 0, (size_t)(c->d * 4));
+    return s;
+}
+
+// The physical row of a logical key of a segment, walking its ranges.
+typedef struct {
+    const int64_t *ranges;
+    int64_t start;  // logical index of the current range's first key
+} key_walk;
+
+static int64_t key_row(key_walk *walk, int64_t logical) {
+    while (logical >= walk->start + walk->ranges[1]) {
+        walk->start += walk->ranges[1];
+        walk->ranges += 2;
+    }
+    return walk->ranges[0] + logical - walk->start;
+}
+
+// Operand rows: where a head's d elements of matrix `x` lie, in the tile's type.
+static void operand_rows(
+    const attune_kernels *k, const attention_context *c, const attune_matrix *x, const int64_t *rows, int64_t count,
+    int64_t column, char *buffer, const void **pointers) {
+    for (int64_t i = 0; i < count; i++) {
+        if (x->dtype == c->dtype) {
+            pointers[i] = attune_at(x, rows[i], column);
+        } else {
+            float *line = (float *)(buffer + i * ((c->d * 4 + 63) & ~(int64_t)63));
+            k->widen(line, attune_at(x, rows[i], column), x->dtype, c->d);
+            pointers[i] = line;
+        }
+    }
+}
+
+// Rows as columns of a panel: k = d.
+static void pack_columns(
+    const attune_kernels *k, const attention_context *c, char *panel, const void *const *rows, int64_t count) {
+    int64_t lines = c->dtype == ATTUNE_F32 ? c->d : c->d / 2;
+    k->pack_rows32((uint32_t *)panel, (const uint32_t *const *)rows, count, lines);
+}
+
+// Rows as the reduction index, their d elements as columns: panels of 64, each 64 k-lines high.
+static void pack_reduction(
+    const attune_kernels *k, const attention_context *c, char *panels, const void *const *rows, int64_t count) {
+    for (int64_t j = 0; j < c->d; j += 64) {
+        int64_t n = attune_min(64, c->d - j);
+        if (c->dtype == ATTUNE_F32) {
+            float *panel = (float *)panels + j * 64;
+            for (int64_t r = 0; r < count; r++) {
+                memcpy(panel + r * 64, (const float *)rows[r] + j, (size_t)n * 4);
+                if (n < 64) memset(panel + r * 64 + n, 0, (size_t)(64 - n) * 4);
+            }
+        } else {
+            const uint16_t *shifted[64];
+            for (int64_t r = 0; r < count; r++) shifted[r] = (const uint16_t *)rows[r] + j;
+            k->pack_pairs16((uint16_t *)panels + j * 64, shifted, count, n);
+        }
+    }
+}
+
+static inline void tile(
+    const attune_kernels *k, const attention_context *c, float *acc, const void *const *rows, int32_t count,
+    const void *panel, int64_t length, int64_t columns) {
+    attune_product product = {.panel = panel, .k = length};
+    for (int32_t m = 0; m < count; m++) product.rows[m] = rows[m];
+    int32_t width = (int32_t)((columns + 15) / 16);
+    if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, &product, 1, count, width);
+    else k->tile_f32(acc, &product, 1, count, width);
+}
+
+// The keys a row may see: first ..< last.
+typedef struct {
+    int64_t first, last;
+} key_span;
+
+static key_span span_of(const attune_attention_plan *plan, const attune_segment *segment, int64_t query) {
+    key_span span;
+    span.last = segment->key_count - segment->query_count + query + 1;
+    span.first = plan->window > 0 ? attune_max(0, span.last - plan->window) : 0;
+    return span;
+}
+
+// Hides the keys of the block at `start` that a row may not see. Returns whether any remains.
+static int hide(float *scores, key_span span, int64_t start, int64_t count) {
+    int64_t first = attune_max(0, span.first - start), last = attune_min(count, span.last - start);
+    if (last <= first) return 0;
+    for (int64_t i = 0; i < first; i++) scores[i] = -INFINITY;
+    for (int64_t i = last; i < KEYS; i++) scores[i] = -INFINITY;
+    return 1;
+}
+
+// MARK: Forward
+
+static void forward_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const attune_kernels *k = machine->kernels;
+    const attention_context *c = context;
+    const attune_attention_plan *plan = c->plan;
+    int64_t kv_head = item % plan->kv_head_count, block = item / plan->kv_head_count;
+    int64_t low = 0, high = plan->segment_count - 1;
+    while (low < high) {
+        int64_t middle = (low + high + 1) / 2;
+        if (c->block_starts[middle] <= block) low = middle;
+        else high = middle - 1;
+    }
+    const attune_segment *segment = plan->segments + low;
+    int64_t row_start = (block - c->block_starts[low]) * ROWS;
+    int64_t count = attune_min(ROWS, segment->query_count * c->group - row_start);
+    attention_scratch s = carve(machine, thread, c);
+    int64_t d = c->d;
+
+    const void *q_rows[ROWS];
+    key_span spans[ROWS];
+    int64_t first_key = segment->key_count, last_key = 0;
+    for (int64_t r = 0; r < count; r++) {
+        int64_t query = (row_start + r) / c->group, head = kv_head * c->group + (row_start + r) % c->group;
+        int64_t row = segment->query_start + query;
+        operand_rows(k, c, c->q, &row, 1, head * d, s.rows_q + r * ((d * 4 + 63) & ~(int64_t)63), q_rows + r);
+        spans[r] = span_of(plan, segment, query);
+        first_key = attune_min(first_key, spans[r].first);
+        last_key = attune_max(last_key, spans[r].last);
+        s.row_max[r] = -INFINITY;
+        s.row_sum[r] = 0;
+    }
+    memset(s.sum, 0, (size_t)(count * d) * 4);
+
+    key_walk walk = {plan->ranges + 2 * segment->range_start, 0};
+    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    for (int64_t start = first_key / KEYS * KEYS; start < last_key; start += KEYS) {
+        int64_t keys = attune_min(KEYS, last_key - start);
+        int64_t rows[KEYS];
+        for (int64_t i = 0; i < keys; i++) rows[i] = key_row(&walk, start + i);
+        const void *pointers[KEYS];
+        operand_rows(k, c, c->k, rows, keys, kv_head * d, s.keys, pointers);
+        pack_columns(k, c, s.key_panel, pointers, keys);
+        operand_rows(k, c, c->v, rows, keys, kv_head * d, s.values, pointers);
+        pack_reduction(k, c, s.value_panel, pointers, keys);
+        for (int64_t r0 = 0; r0 < count; r0 += ATTUNE_TILE) {
+            int32_t tile_rows = (int32_t)attune_min(ATTUNE_TILE, count - r0);
+            if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) continue;
+            tile(k, c, acc, q_rows + r0, tile_rows, s.key_panel, d, keys);
+            float alpha[ATTUNE_TILE];
+            const void *p_rows[ATTUNE_TILE];
+            for (int32_t m = 0; m < tile_rows; m++) {
+                float *scores = acc + m * ATTUNE_PANEL;
+                char *p = s.weights + m * KEYS * c->width;
+                p_rows[m] = p;
+                k->cap(scores, scores, plan->scale, plan->softcap, keys);
+                alpha[m] = 1;
+                if (!hide(scores, spans[r0 + m], start, keys)) {
+                    memset(p, 0, (size_t)(KEYS * c->width));
+                    continue;
+                }
+                float old = s.row_max[r0 + m], now = fmaxf(old, k->max(scores, KEYS));
+                if (now > old) {
+                    alpha[m] = expf(old - now);
+                    s.row_max[r0 + m] = now;
+                }
+                float sum = k->exp_sum(scores, scores, now, KEYS);
+                s.row_sum[r0 + m] = s.row_sum[r0 + m] * alpha[m] + sum;
+                k->narrow(p, c->dtype, scores, KEYS);
+            }
+            for (int64_t j = 0; j < d; j += 64) {
+                int64_t n = attune_min(64, d - j);
+                tile(k, c, acc, p_rows, tile_rows, s.value_panel + j * 64 * c->width, keys, n);
+                for (int32_t m = 0; m < tile_rows; m++) {
+                    float *sum = s.sum + (r0 + m) * d + j;
+                    k->add(sum, acc + m * ATTUNE_PANEL, sum, alpha[m], n);
+                }
+            }
+        }
+    }
+    for (int64_t r = 0; r < count; r++) {
+        int64_t row = segment->query_start + (row_start + r) / c->group;
+        int64_t head = kv_head * c->group + (row_start + r) % c->group;
+        float *sum = s.sum + r * d;
+        k->scale(sum, sum, 1 / s.row_sum[r], d);
+        k->narrow(attune_at(c->out, row, head * d), c->out->dtype, sum, d);
+        if (c->lse) *(float *)attune_at(c->lse, row, head) = s.row_max[r] + logf(s.row_sum[r]);
+    }
+}
+
+static attention_context context_of(
+    attune_machine *machine, const attune_matrix *q, const attune_matrix *k, const attune_matrix *v,
+    const attune_attention_plan *plan) {
+    attention_context c = {.plan = plan, .q = q, .k = k, .v = v, .d = plan->head_dimension};
+    int pairs = q->dtype == ATTUNE_BF16 && k->dtype == ATTUNE_BF16 && v->dtype == ATTUNE_BF16 && c.d % 2 == 0;
+    c.dtype = pairs && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
+    c.width = attune_width(c.dtype);
+    c.group = plan->head_count / plan->kv_head_count;
+    return c;
+}
+
+void attune_attention(
+    attune_machine *machine, const attune_matrix *out, const attune_matrix *lse, const attune_matrix *q,
+    const attune_matrix *k, const attune_matrix *v, const attune_attention_plan *plan) {
+    attune_begin(machine);
+    attention_context c = context_of(machine, q, k, v, plan);
+    c.out = out;
+    c.lse = lse;
+    int64_t *starts = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, (plan->segment_count + 1) * 8);
+    int64_t blocks = 0;
+    for (int64_t i = 0; i < plan->segment_count; i++) {
+        starts[i] = blocks;
+        blocks += (plan->segments[i].query_count * c.group + ROWS - 1) / ROWS;
+    }
+    c.block_starts = starts;
+    attune_run(machine, forward_item, &c, blocks * plan->kv_head_count);
+    attune_end(machine);
+}
+
+// MARK: Backward
+
+// acc tiles of turned·panel added to the float32 rows of the keys: dk or dv.
+static void add_to_keys(
+    const attune_kernels *k, const attention_context *c, const attention_scratch *s, float *sums, int64_t stride,
+    const int64_t *rows, int64_t keys, int64_t column, const char *panels, int64_t length) {
+    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    for (int64_t i0 = 0; i0 < keys; i0 += ATTUNE_TILE) {
+        int32_t count = (int32_t)attune_min(ATTUNE_TILE, keys - i0);
+        const void *turned[ATTUNE_TILE];
+        for (int32_t m = 0; m < count; m++) turned[m] = s->weights_turned + (i0 + m) * 64 * c->width;
+        for (int64_t j = 0; j < c->d; j += 64) {
+            int64_t n = attune_min(64, c->d - j);
+            tile(k, c, acc, turned, count, panels + j * 64 * c->width, length, n);
+            for (int32_t m = 0; m < count; m++) {
+                float *to = sums + rows[i0 + m] * stride + column + j;
+                k->add(to, to, acc + m * ATTUNE_PANEL, 1, n);
+            }
+        }
+    }
+}
+
+static void backward_rows(
+    attune_machine *machine, const attention_context *c, const attention_scratch *s, const attune_segment *segment,
+    int64_t kv_head, int64_t row_start) {
+    const attune_kernels *k = machine->kernels;
+    const attune_attention_plan *plan = c->plan;
+    int64_t d = c->d, line = (d * 4 + 63) & ~(int64_t)63;
+    int64_t count = attune_min(ROWS, segment->query_count * c->group - row_start);
+    const void *q_rows[ROWS], *dout_rows[ROWS];
+    key_span spans[ROWS];
+    float lse[ROWS], delta[ROWS];
+    int64_t first_key = segment->key_count, last_key = 0;
+    for (int64_t r = 0; r < count; r++) {
+        int64_t query = (row_start + r) / c->group, head = kv_head * c->group + (row_start + r) % c->group;
+        int64_t row = segment->query_start + query;
+        operand_rows(k, c, c->q, &row, 1, head * d, s->rows_q + r * line, q_rows + r);
+        operand_rows(k, c, c->dout, &row, 1, head * d, s->rows_dout + r * line, dout_rows + r);
+        spans[r] = span_of(plan, segment, query);
+        first_key = attune_min(first_key, spans[r].first);
+        last_key = attune_max(last_key, spans[r].last);
+        lse[r] = *(const float *)attune_at(c->lse, row, head);
+        // s->sum is free until the row block begins.
+        k->widen(s->sum, attune_at(c->dout, row, head * d), c->dout->dtype, d);
+        k->widen(s->sum + d, attune_at(c->out, row, head * d), c->out->dtype, d);
+        delta[r] = k->dot(s->sum, s->sum + d, d);
+    }
+    pack_reduction(k, c, s->q_sum_panel, q_rows, count);
+    pack_reduction(k, c, s->dout_sum_panel, dout_rows, count);
+    memset(s->sum, 0, (size_t)(count * d) * 4);
+    key_walk walk = {plan->ranges + 2 * segment->range_start, 0};
+    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL], dp[ATTUNE_TILE * ATTUNE_PANEL];
+    for (int64_t start = first_key / KEYS * KEYS; start < last_key; start += KEYS) {
+        int64_t keys = attune_min(KEYS, last_key - start);
+        int64_t rows[KEYS];
+        for (int64_t i = 0; i < keys; i++) rows[i] = key_row(&walk, start + i);
+        const void *pointers[KEYS];
+        operand_rows(k, c, c->k, rows, keys, kv_head * d, s->keys, pointers);
+        pack_columns(k, c, s->key_panel, pointers, keys);
+        pack_reduction(k, c, s->key_sum_panel, pointers, keys);
+        operand_rows(k, c, c->v, rows, keys, kv_head * d, s->values, pointers);
+        pack_columns(k, c, s->value_panel, pointers, keys);
+        memset(s->p, 0, 64 * 64 * 4);
+        memset(s->ds, 0, 64 * 64 * 4);
+        for (int64_t r0 = 0; r0 < count; r0 += ATTUNE_TILE) {
+            int32_t tile_rows = (int32_t)attune_min(ATTUNE_TILE, count - r0);
+            if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) continue;
+            tile(k, c, acc, q_rows + r0, tile_rows, s->key_panel, d, keys);
+            tile(k, c, dp, dout_rows + r0, tile_rows, s->value_panel, d, keys);
+            const void *ds_rows[ATTUNE_TILE];
+            for (int32_t m = 0; m < tile_rows; m++) {
+                float *scores = acc + m * ATTUNE_PANEL;
+                float *p = s->p + (r0 + m) * 64, *ds = s->ds + (r0 + m) * 64;
+                char *narrow = s->weights + m * KEYS * c->width;
+                ds_rows[m] = narrow;
+                k->cap(scores, scores, plan->scale, plan->softcap, keys);
+                if (hide(scores, spans[r0 + m], start, keys)) {
+                    int64_t first = attune_max(0, spans[r0 + m].first - start);
+                    int64_t last = attune_min(keys, spans[r0 + m].last - start);
+                    k->exp_sum(p + first, scores + first, lse[r0 + m], last - first);
+                    k->score_gradient(
+                        ds + first, p + first, dp + m * ATTUNE_PANEL + first, scores + first, delta[r0 + m],
+                        plan->scale, plan->softcap, last - first);
+                }
+                k->narrow(narrow, c->dtype, ds, KEYS);
+            }
+            for (int64_t j = 0; j < d; j += 64) {
+                int64_t n = attune_min(64, d - j);
+                tile(k, c, dp, ds_rows, tile_rows, s->key_sum_panel + j * 64 * c->width, keys, n);
+                for (int32_t m = 0; m < tile_rows; m++) {
+                    float *sum = s->sum + (r0 + m) * d + j;
+                    k->add(sum, sum, dp + m * ATTUNE_PANEL, 1, n);
+                }
+            }
+        }
+        k->transpose_block32(s->turned, s->p);
+        k->narrow(s->weights_turned, c->dtype, s->turned, 64 * 64);
+        add_to_keys(k, c, s, c->dv, c->dv_stride, rows, keys, kv_head * d, s->dout_sum_panel, count);
+        k->transpose_block32(s->turned, s->ds);
+        k->narrow(s->weights_turned, c->dtype, s->turned, 64 * 64);
+        add_to_keys(k, c, s, c->dk, c->dk_stride, rows, keys, kv_head * d, s->q_sum_panel, count);
+    }
+    for (int64_t r = 0; r < count; r++) {
+        int64_t row = segment->query_start + (row_start + r) / c->group;
+        int64_t head = kv_head * c->group + (row_start + r) % c->group;
+        k->narrow(attune_at(c->dq, row, head * d), c->dq->dtype, s->sum + r * d, d);
+    }
+}
+
+static void backward_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const attention_context *c = context;
+    const attune_attention_plan *plan = c->plan;
+    int64_t tree = item / plan->kv_head_count, kv_head = item % plan->kv_head_count;
+    attention_scratch s = carve(machine, thread, c);
+    for (int64_t i = plan->tree_starts[tree]; i < plan->tree_starts[tree + 1]; i++) {
+        const attune_segment *segment = plan->segments + plan->order[i];
+        for (int64_t row = 0; row < segment->query_count * c->group; row += ROWS)
+            backward_rows(machine, c, &s, segment, kv_head, row);
+    }
+}
+
+typedef struct {
+    const attune_matrix *out;
+    float *sums;
+    int64_t stride;
+    int32_t store;  // 0: zero the sums, 1: store them
+} sums_context;
+
+static void sums_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const sums_context *c = context;
+    for (int64_t row = item * 16; row < attune_min((item + 1) * 16, c->out->rows); row++) {
+        float *line = c->sums + row * c->stride;
+        if (!c->store) memset(line, 0, (size_t)c->out->columns * 4);
+        else machine->kernels->narrow(attune_at(c->out, row, 0), c->out->dtype, line, c->out->columns);
+    }
+}
+
+// Float32 sums for a gradient: its own memory when it is float32, else scratch.
+static float *open_sums(attune_machine *machine, const attune_matrix *gradient, int32_t slot, int64_t *stride) {
+    int direct = gradient->dtype == ATTUNE_F32;
+    *stride = direct ? gradient->stride : gradient->columns;
+    float *sums = direct ? gradient->data : attune_scratch(machine, 0, slot, gradient->rows * gradient->columns * 4);
+    sums_context context = {gradient, sums, *stride, 0};
+    attune_run(machine, sums_item, &context, (gradient->rows + 15) / 16);
+    return sums;
+}
+
+void attune_attention_backward(
+    attune_machine *machine, const attune_matrix *dq, const attune_matrix *dk, const attune_matrix *dv,
+    const attune_matrix *dout, const attune_matrix *out, const attune_matrix *lse, const attune_matrix *q,
+    const attune_matrix *k, const attune_matrix *v, const attune_attention_plan *plan) {
+    attune_begin(machine);
+    attention_context c = context_of(machine, q, k, v, plan);
+    if (dout->dtype != q->dtype) {
+        c.dtype = ATTUNE_F32;
+        c.width = 4;
+    }
+    c.out = out;
+    c.lse = lse;
+    c.dout = dout;
+    c.dq = dq;
+    c.dk = open_sums(machine, dk, ATTUNE_SCRATCH_SHARED, &c.dk_stride);
+    c.dv = open_sums(machine, dv, ATTUNE_SCRATCH_SHARED2, &c.dv_stride);
+    attune_run(machine, backward_item, &c, plan->tree_count * plan->kv_head_count);
+    sums_context store_dk = {dk, c.dk, c.dk_stride, 1}, store_dv = {dv, c.dv, c.dv_stride, 1};
+    if (dk->dtype != ATTUNE_F32) attune_run(machine, sums_item, &store_dk, (dk->rows + 15) / 16);
+    if (dv->dtype != ATTUNE_F32) attune_run(machine, sums_item, &store_dv, (dv->rows + 15) / 16);
+    attune_end(machine);
+}

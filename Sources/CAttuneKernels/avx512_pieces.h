@@ -1,0 +1,142 @@
+// What the two AVX-512 files share: half conversions, register transpositions and the four-bit expansion.
+#include <immintrin.h>
+#include <math.h>
+#include "machine.h"
+
+#define LANES 16
+#define TILE_VECTORS 4
+#define F16_LOAD f16_load
+#define F16_STORE f16_store
+#define OWN_TRANSPOSE
+#define OWN_EXPAND
+
+typedef float F16V __attribute__((vector_size(64), aligned(4)));
+typedef uint16_t F16H __attribute__((vector_size(32), aligned(2)));
+static inline __attribute__((always_inline)) F16V f16_load(F16H h) {
+    __m256i half;
+    memcpy(&half, &h, 32);
+    return (F16V)_mm512_cvtph_ps(half);
+}
+static inline __attribute__((always_inline)) F16H f16_store(F16V v) {
+    __m256i half = _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT);
+    F16H h;
+    memcpy(&h, &half, 32);
+    return h;
+}
+
+// Sixteen rows of sixteen 32-bit elements, turned in registers.
+static inline __attribute__((always_inline)) void turn16(__m512i r[16]) {
+    __m512i t[16];
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xDD);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xDD);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xDD);
+        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xDD);
+    }
+}
+
+static void pack_rows32(uint32_t *out, const uint32_t *const *rows, int64_t count, int64_t k) {
+    for (int64_t n0 = 0; n0 < count; n0 += 16) {
+        for (int64_t k0 = 0; k0 < k; k0 += 16) {
+            __mmask16 mask = k - k0 >= 16 ? 0xFFFF : (__mmask16)((1u << (k - k0)) - 1);
+            __m512i r[16];
+            for (int i = 0; i < 16; i++)
+                r[i] = n0 + i < count ? _mm512_maskz_loadu_epi32(mask, rows[n0 + i] + k0) : _mm512_setzero_si512();
+            turn16(r);
+            int64_t lines = attune_min(16, k - k0);
+            for (int64_t i = 0; i < 16; i++)
+                if (i < lines) _mm512_storeu_si512(out + (k0 + i) * 64 + n0, r[i]);
+        }
+    }
+}
+
+static void transpose_block32(float *out, const float *block) {
+    for (int64_t i0 = 0; i0 < 64; i0 += 16) {
+        for (int64_t j0 = 0; j0 < 64; j0 += 16) {
+            __m512i r[16];
+            for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(block + (i0 + i) * 64 + j0);
+            turn16(r);
+            for (int i = 0; i < 16; i++) _mm512_storeu_si512(out + (j0 + i) * 64 + i0, r[i]);
+        }
+    }
+}
+
+// Eight rows of eight 64-bit elements, each a 2×2 square of 16-bit values that is turned too.
+static void transpose_block16(uint16_t *out, const uint16_t *block) {
+    const __m512i turn = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+    for (int64_t k0 = 0; k0 < 32; k0 += 8) {
+        for (int64_t p0 = 0; p0 < 32; p0 += 8) {
+            __m512i r[8], t[8];
+            for (int i = 0; i < 8; i++)
+                r[i] = _mm512_shuffle_epi8(_mm512_loadu_si512(block + (k0 + i) * 128 + p0 * 4), turn);
+            for (int i = 0; i < 4; i++) {
+                t[2 * i] = _mm512_unpacklo_epi64(r[2 * i], r[2 * i + 1]);
+                t[2 * i + 1] = _mm512_unpackhi_epi64(r[2 * i], r[2 * i + 1]);
+            }
+            for (int i = 0; i < 2; i++) {
+                r[i] = _mm512_shuffle_i64x2(t[i], t[i + 2], 0x88);
+                r[i + 2] = _mm512_shuffle_i64x2(t[i], t[i + 2], 0xDD);
+                r[i + 4] = _mm512_shuffle_i64x2(t[i + 4], t[i + 6], 0x88);
+                r[i + 6] = _mm512_shuffle_i64x2(t[i + 4], t[i + 6], 0xDD);
+            }
+            for (int i = 0; i < 2; i++) {
+                t[i] = _mm512_shuffle_i64x2(r[i], r[i + 4], 0x88);
+                t[i + 4] = _mm512_shuffle_i64x2(r[i], r[i + 4], 0xDD);
+                t[i + 2] = _mm512_shuffle_i64x2(r[i + 2], r[i + 6], 0x88);
+                t[i + 6] = _mm512_shuffle_i64x2(r[i + 2], r[i + 6], 0xDD);
+            }
+            for (int i = 0; i < 8; i++) _mm512_storeu_si512(out + (p0 + i) * 128 + k0 * 4, t[i]);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) __m512i round_bf16(__m512 x) {
+    __m512i bits = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+}
+
+// The code's value by a register permutation, times the scale of its row, rounded once: what dequantizing first would give.
+static void expand_4bit(
+    void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs) {
+    const __m512 table = _mm512_loadu_ps(codebook);
+    __m512 scale[4];
+    for (int j = 0; j < 4; j++) scale[j] = _mm512_loadu_ps(scales + 16 * j);
+    for (int64_t p = 0; p < pairs; p++, codes += 64) {
+        for (int j = 0; j < 4; j++) {
+            __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(codes + 16 * j)));
+            __m512 low = _mm512_mul_ps(_mm512_permutexvar_ps(both, table), scale[j]);
+            __m512 high = _mm512_mul_ps(_mm512_permutexvar_ps(_mm512_srli_epi32(both, 4), table), scale[j]);
+            if (dtype == ATTUNE_F32) {
+                _mm512_storeu_ps((float *)out + 2 * p * 64 + 16 * j, low);
+                _mm512_storeu_ps((float *)out + (2 * p + 1) * 64 + 16 * j, high);
+            } else if (dtype == ATTUNE_BF16) {
+                // The upper halves of the two rounded words, side by side.
+                __m512i x = _mm512_srli_epi32(round_bf16(low), 16);
+                __m512i pair = _mm512_mask_blend_epi16(0xAAAAAAAA, x, round_bf16(high));
+                _mm512_storeu_si512((uint16_t *)out + p * 128 + 32 * j, pair);
+            } else {
+                __m512i x = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
+                __m512i y = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
+                _mm512_storeu_si512(
+                    (uint16_t *)out + p * 128 + 32 * j, _mm512_or_si512(x, _mm512_slli_epi32(y, 16)));
+            }
+        }
+    }
+}

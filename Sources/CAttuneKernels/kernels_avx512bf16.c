@@ -1,0 +1,68 @@
+// AVX-512 with the bfloat16 dot product (Cooper Lake, Zen 4, Sapphire Rapids): the 6×64 tile of k-pairs.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"))), apply_to = function)
+#include "avx512_pieces.h"
+#include "vector_kernels.h"
+
+// One dot instruction takes two k of sixteen columns; activations are broadcast two elements at a time straight from their
+// rows. It rounds to nearest even after each pair and treats denormals as zero.
+INLINE void tile_bf16_of(
+    float *acc, const attune_product *products, int64_t count, const int rows, const int vectors) {
+    __m512 sum[ATTUNE_TILE][4];
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_setzero_ps();
+    for (int64_t index = 0; index < count; index++) {
+        const attune_product *product = products + index;
+        const uint16_t *panel = product->panel;
+        const uint16_t *row[ATTUNE_TILE];
+        for (int m = 0; m < rows; m++) row[m] = product->rows[m];
+        int64_t pairs = product->k / 2;
+        for (int64_t i = 0; i < pairs; i++, panel += 2 * ATTUNE_PANEL) {
+            __m512bh b[4];
+            for (int j = 0; j < vectors; j++) b[j] = (__m512bh)_mm512_loadu_si512(panel + 32 * j);
+            for (int m = 0; m < rows; m++) {
+                int32_t two;
+                memcpy(&two, row[m] + 2 * i, 4);
+                __m512bh a = (__m512bh)_mm512_set1_epi32(two);
+                for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_dpbf16_ps(sum[m][j], a, b[j]);
+            }
+        }
+        if (product->k & 1) {
+            for (int m = 0; m < rows; m++) {
+                __m512bh a = (__m512bh)_mm512_set1_epi32(row[m][product->k - 1]);
+                for (int j = 0; j < vectors; j++)
+                    sum[m][j] = _mm512_dpbf16_ps(sum[m][j], a, (__m512bh)_mm512_loadu_si512(panel + 32 * j));
+            }
+        }
+    }
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < vectors; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
+}
+
+INLINE void tile_bf16_rows(float *acc, const attune_product *products, int64_t count, int32_t width, const int rows) {
+    switch (width) {
+    case 1: tile_bf16_of(acc, products, count, rows, 1); break;
+    case 2: tile_bf16_of(acc, products, count, rows, 2); break;
+    case 3: tile_bf16_of(acc, products, count, rows, 3); break;
+    default: tile_bf16_of(acc, products, count, rows, 4); break;
+    }
+}
+
+static void tile_bf16(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+    switch (rows) {
+    case 1: tile_bf16_rows(acc, products, count, width, 1); break;
+    case 2: tile_bf16_rows(acc, products, count, width, 2); break;
+    case 3: tile_bf16_rows(acc, products, count, width, 3); break;
+    case 4: tile_bf16_rows(acc, products, count, width, 4); break;
+    case 5: tile_bf16_rows(acc, products, count, width, 5); break;
+    default: tile_bf16_rows(acc, products, count, width, 6); break;
+    }
+}
+
+VECTOR_TABLE(attune_kernels_avx512bf16, "avx512bf16", tile_bf16);
+#pragma clang attribute pop
+#endif
+extern int attune_kernels_avx512bf16_file;
+int attune_kernels_avx512bf16_file = 1;

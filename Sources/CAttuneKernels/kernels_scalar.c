@@ -1,0 +1,230 @@
+// The twins: every kernel as the plain loop it stands for. Tests hold the fast tables against this one.
+#include "machine.h"
+
+#include <math.h>
+
+float attune_from_f16(uint16_t x) {
+    uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = (x >> 10) & 31, mantissa = x & 0x3FF;
+    if (exponent == 31) return attune_float(sign | 0x7F800000 | (mantissa << 13));
+    if (exponent == 0) {
+        float value = (float)mantissa * 0x1p-24f;
+        return sign ? -value : value;
+    }
+    return attune_float(sign | ((exponent + 112) << 23) | (mantissa << 13));
+}
+
+uint16_t attune_to_f16(float value) {
+    uint32_t bits = attune_bits(value);
+    uint16_t sign = (uint16_t)((bits >> 16) & 0x8000);
+    uint32_t magnitude = bits & 0x7FFFFFFF;
+    if (magnitude > 0x7F800000) return (uint16_t)(sign | 0x7E00 | ((magnitude >> 13) & 0x3FF));
+    if (magnitude >= 0x477FF000) return (uint16_t)(sign | 0x7C00);
+    if (magnitude < 0x38800000) {
+        // Denormal halves: adding 0.5 lets the float adder round at 2⁻²⁴.
+        return (uint16_t)(sign | (attune_bits(attune_float(magnitude) + 0.5f) - 0x3F000000));
+    }
+    return (uint16_t)(sign | ((magnitude - 0x38000000 + 0xFFF + ((magnitude >> 13) & 1)) >> 13));
+}
+
+static void widen(float *out, const void *inp, int32_t dtype, int64_t n) {
+    const uint16_t *x = inp;
+    if (dtype == ATTUNE_F32) memcpy(out, inp, (size_t)n * 4);
+    else if (dtype == ATTUNE_BF16) for (int64_t i = 0; i < n; i++) out[i] = attune_from_bf16(x[i]);
+    else for (int64_t i = 0; i < n; i++) out[i] = attune_from_f16(x[i]);
+}
+static void narrow(void *out, int32_t dtype, const float *inp, int64_t n) {
+    uint16_t *y = out;
+    if (dtype == ATTUNE_F32) memmove(out, inp, (size_t)n * 4);
+    else if (dtype == ATTUNE_BF16) for (int64_t i = 0; i < n; i++) y[i] = attune_to_bf16(inp[i]);
+    else for (int64_t i = 0; i < n; i++) y[i] = attune_to_f16(inp[i]);
+}
+static void split_pairs(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        widen(even + i, pairs + 2 * i, dtype, 1);
+        widen(odd + i, pairs + 2 * i + 1, dtype, 1);
+    }
+}
+static void tile_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+    for (int32_t m = 0; m < rows; m++) {
+        for (int32_t n = 0; n < 16 * width; n++) {
+            float sum = 0;
+            for (int64_t p = 0; p < count; p++) {
+                const float *row = products[p].rows[m], *panel = products[p].panel;
+                for (int64_t k = 0; k < products[p].k; k++) sum += row[k] * panel[k * ATTUNE_PANEL + n];
+            }
+            acc[m * ATTUNE_PANEL + n] = sum;
+        }
+    }
+}
+static float dot(const float *a, const float *b, int64_t n) {
+    float sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+static float row_max(const float *x, int64_t n) {
+    float best = -INFINITY;
+    for (int64_t i = 0; i < n; i++) best = x[i] > best ? x[i] : best;
+    return best;
+}
+static void finish(float *out, const float *acc, const float *bias, const float *residual, float scale, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (acc[i] + (bias ? bias[i] : 0)) * scale + (residual ? residual[i] : 0);
+}
+static void row_add(float *out, const float *a, const float *b, float scale, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = a[i] + scale * b[i];
+}
+static void row_scale(float *out, const float *x, float factor, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] * factor;
+}
+static void row_multiply(float *out, const float *a, const float *b, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = a[i] * b[i];
+}
+static void multiply_add(float *acc, const float *a, const float *b, float factor, int64_t n) {
+    for (int64_t i = 0; i < n; i++) acc[i] += factor * (a[i] * (b ? b[i] : 1));
+}
+static void norm(float *out, const float *x, const float *weight, float offset, float rstd, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] * rstd * (weight ? offset + weight[i] : 1);
+}
+static float norm_dot(const float *dout, const float *x, const float *weight, float offset, int64_t n) {
+    float sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += dout[i] * (weight ? offset + weight[i] : 1) * x[i];
+    return sum;
+}
+static void norm_backward(
+    float *out, const float *dout, const float *x, const float *weight, const float *residual, float offset, float rstd,
+    float factor, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float g = dout[i] * (weight ? offset + weight[i] : 1);
+        out[i] = rstd * (g - x[i] * factor) + (residual ? residual[i] : 0);
+    }
+}
+static void rotate(float *x, const float *cosine, const float *sine, int64_t pairs, float sign) {
+    for (int64_t i = 0; i < pairs; i++) {
+        float a = x[i], b = x[pairs + i], s = sign * sine[i];
+        x[i] = a * cosine[i] - b * s;
+        x[pairs + i] = b * cosine[i] + a * s;
+    }
+}
+static float activate(float x, int32_t function, float *derivative) {
+    if (function == ATTUNE_SILU) {
+        float s = 1 / (1 + expf(-x));
+        *derivative = s * (1 + x * (1 - s));
+        return x * s;
+    }
+    if (function == ATTUNE_GELU_TANH) {
+        const float c = 0.7978845608f, a = 0.044715f;
+        float t = tanhf(c * (x + a * x * x * x));
+        *derivative = 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * c * (1 + 3 * a * x * x);
+        return 0.5f * x * (1 + t);
+    }
+    float cdf = 0.5f * (1 + erff(x * 0.70710678f));
+    *derivative = cdf + x * 0.3989422804f * expf(-0.5f * x * x);
+    return x * cdf;
+}
+static void gated(float *out, const float *gate, const float *up, int32_t function, int64_t n) {
+    float derivative;
+    for (int64_t i = 0; i < n; i++) out[i] = activate(gate[i], function, &derivative) * up[i];
+}
+static void gated_backward(
+    float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
+    int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float derivative, f = activate(gate[i], function, &derivative), u = up[i], g = dout[i];
+        dgate[i] = g * u * derivative;
+        dup[i] = g * f;
+        if (out) out[i] = f * u;
+    }
+}
+static float exp_sum(float *out, const float *x, float shift, int64_t n) {
+    float sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += out[i] = expf(x[i] - shift);
+    return sum;
+}
+static void cap(float *out, const float *x, float scale, float softcap, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = softcap > 0 ? softcap * tanhf(x[i] * scale / softcap) : x[i] * scale;
+}
+static void score_gradient(
+    float *out, const float *p, const float *dp, const float *s, float delta, float scale, float softcap, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float t = softcap > 0 ? s[i] / softcap : 0;
+        out[i] = scale * p[i] * (dp[i] - delta) * (1 - t * t);
+    }
+}
+static void logit_gradient(
+    float *out, const float *x, float lse, float smoothing, float factor, float softcap, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float t = softcap > 0 ? x[i] / softcap : 0;
+        out[i] = (expf(x[i] - lse) - smoothing) * factor * (1 - t * t);
+    }
+}
+static void uniform(float *out, uint64_t key, uint32_t position, uint64_t identity, int64_t first, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t c[4] = {(uint32_t)((first + i) / 4), position, (uint32_t)identity, (uint32_t)(identity >> 32)};
+        uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+        for (int round = 0; round < 10; round++) {
+            uint64_t p0 = (uint64_t)c[0] * 0xD2511F53u, p1 = (uint64_t)c[2] * 0xCD9E8D57u;
+            uint32_t next[4] = {
+                (uint32_t)(p1 >> 32) ^ c[1] ^ k0, (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c[3] ^ k1, (uint32_t)p0};
+            memcpy(c, next, sizeof c);
+            k0 += 0x9E3779B9u;
+            k1 += 0xBB67AE85u;
+        }
+        out[i] = (float)(c[(first + i) & 3] >> 8) * 0x1p-24f;
+    }
+}
+static void mask(
+    float *out, const float *inp, const float *u, const float *residual, float rate, float keep, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = (u[i] >= rate ? inp[i] * keep : 0) + (residual ? residual[i] : 0);
+}
+static void adamw(
+    float *parameter, const float *gradient, float *first, float *second, const attune_adamw_constants *c, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float g = gradient[i] * c->gradient_scale;
+        parameter[i] *= c->decay;
+        first[i] = first[i] * c->beta1 + g * c->one_minus_beta1;
+        second[i] = second[i] * c->beta2 + g * g * c->one_minus_beta2;
+        parameter[i] -= c->step_size * (first[i] / (sqrtf(second[i]) / c->root2 + c->epsilon));
+    }
+}
+static void transpose_block16(uint16_t *out, const uint16_t *block) {
+    for (int64_t n = 0; n < 64; n++)
+        for (int64_t k = 0; k < 64; k++) out[(n / 2) * 128 + k * 2 + n % 2] = block[(k / 2) * 128 + n * 2 + k % 2];
+}
+static void transpose_block32(float *out, const float *block) {
+    for (int64_t n = 0; n < 64; n++)
+        for (int64_t k = 0; k < 64; k++) out[n * 64 + k] = block[k * 64 + n];
+}
+static void pack_rows32(uint32_t *out, const uint32_t *const *rows, int64_t count, int64_t k) {
+    for (int64_t n = 0; n < 64; n++)
+        for (int64_t i = 0; i < k; i++) {
+            if (n < count) memcpy(out + i * 64 + n, rows[n] + i, 4);
+            else out[i * 64 + n] = 0;
+        }
+}
+static void pack_pairs16(uint16_t *out, const uint16_t *const *rows, int64_t count, int64_t columns) {
+    for (int64_t r = 0; r < count + (count & 1); r++)
+        for (int64_t c = 0; c < 64; c++)
+            out[(r / 2) * 128 + c * 2 + r % 2] = r < count && c < columns ? rows[r][c] : 0;
+}
+static void expand_4bit(
+    void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs) {
+    for (int64_t k = 0; k < 2 * pairs; k++) {
+        for (int64_t n = 0; n < 64; n++) {
+            uint8_t both = codes[(k / 2) * 64 + n];
+            float value = codebook[k & 1 ? both >> 4 : both & 15] * scales[n];
+            if (dtype == ATTUNE_F32) ((float *)out)[k * 64 + n] = value;
+            else narrow((uint16_t *)out + (k / 2) * 128 + n * 2 + k % 2, dtype, &value, 1);
+        }
+    }
+}
+
+const attune_kernels attune_kernels_scalar = {
+    .name = "scalar", .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL, .dot = dot,
+    .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,
+    .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,
+    .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,
+    .score_gradient = score_gradient, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,
+    .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,
+    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs,
+    .expand_4bit = expand_4bit,
+};

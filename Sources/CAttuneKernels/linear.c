@@ -1,0 +1,232 @@
+// Matrix products over panels of 64 columns and tiles of at most six rows.
+//
+// Every output element is Σ over k in rising order in one accumulator, whatever the number of rows, threads or chunks, so a
+// row's result is the same bits alone and in any batch.
+#include "machine.h"
+
+// Rows of one work item when a product is cut along the rows too.
+#define ROW_CHUNK 192
+
+typedef struct {
+    const attune_linear_arguments *arguments;
+    int32_t dtype;  // of the tile's operands
+    int64_t columns;
+    const char *inp, *extra_inp;      // operands in that type
+    int64_t inp_stride, extra_stride;  // bytes
+    int64_t chunks, chunk_rows;
+} linear_context;
+
+// How many rows the next tile takes so that the last is not tiny: rows cut into ceil(rows/6) nearly equal tiles.
+static inline int32_t even_tile(int64_t left) {
+    int64_t tiles = (left + ATTUNE_TILE - 1) / ATTUNE_TILE;
+    return (int32_t)((left + tiles - 1) / tiles);
+}
+
+static int64_t panel_bytes(const attune_weight *w, int32_t transposed) {
+    int64_t k = transposed ? w->out : w->in;
+    return (k + 63) / 64 * 64 * 64 * 4;
+}
+
+static void linear_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const attune_kernels *k = machine->kernels;
+    const linear_context *c = context;
+    const attune_linear_arguments *a = c->arguments;
+    int64_t panel = item / c->chunks, chunk = item % c->chunks;
+    int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, a->inp->rows);
+    int64_t column = panel * 64, n = attune_min(64, c->columns - column);
+    int32_t width = (int32_t)((n + 15) / 16);
+
+    attune_product products[2];
+    int64_t count = 1;
+    void *scratch = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, panel_bytes(a->weight, a->transposed));
+    products[0].panel = attune_weight_panel(k, a->weight, panel, a->transposed, c->dtype, scratch);
+    products[0].k = a->transposed ? a->weight->out : a->weight->in;
+    if (a->extra_weight) {
+        void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, panel_bytes(a->extra_weight, a->transposed));
+        products[1].panel = attune_weight_panel(k, a->extra_weight, panel, a->transposed, c->dtype, extra);
+        products[1].k = a->transposed ? a->extra_weight->out : a->extra_weight->in;
+        count = 2;
+    }
+    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    float buffer[ATTUNE_PANEL];
+    for (int64_t row = first; row < end;) {
+        int32_t rows = even_tile(end - row);
+        for (int32_t m = 0; m < rows; m++) {
+            products[0].rows[m] = c->inp + (row + m) * c->inp_stride;
+            if (count == 2) products[1].rows[m] = c->extra_inp + (row + m) * c->extra_stride;
+        }
+        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, products, count, rows, width);
+        else k->tile_f32(acc, products, count, rows, width);
+        for (int32_t m = 0; m < rows; m++) {
+            float *line = acc + m * ATTUNE_PANEL;
+            const float *residual =
+                a->residual ? attune_read(k, a->residual, row + m, column, n, buffer) : NULL;
+            float *to = attune_target(a->out, row + m, column, line);
+            k->finish(to, line, a->bias ? a->bias + column : NULL, residual, a->scale, n);
+            attune_write(k, a->out, row + m, column, n, to);
+        }
+        row += rows;
+    }
+}
+
+typedef struct {
+    const attune_matrix *source;
+    char *out;
+    int64_t stride;
+    int32_t dtype;
+} operand_context;
+
+static void convert_operand(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const attune_kernels *k = machine->kernels;
+    const operand_context *c = context;
+    int64_t end = attune_min((item + 1) * 16, c->source->rows);
+    for (int64_t row = item * 16; row < end; row++) {
+        char *to = c->out + row * c->stride;
+        if (c->dtype == ATTUNE_F32) {
+            k->widen((float *)to, attune_at(c->source, row, 0), c->source->dtype, c->source->columns);
+            continue;
+        }
+        for (int64_t i = 0; i < c->source->columns; i += ATTUNE_CHUNK) {
+            float buffer[ATTUNE_CHUNK];
+            int64_t n = attune_min(ATTUNE_CHUNK, c->source->columns - i);
+            k->narrow(to + 2 * i, c->dtype, attune_read(k, c->source, row, i, n, buffer), n);
+        }
+    }
+}
+
+// A matrix in the tile's type: itself, or a converted copy in shared scratch.
+static const char *operand(
+    attune_machine *machine, const attune_matrix *source, int32_t dtype, int32_t slot, int64_t *stride) {
+    if (source->dtype == dtype) {
+        *stride = source->stride * attune_width(dtype);
+        return source->data;
+    }
+    *stride = (source->columns * attune_width(dtype) + 63) & ~(int64_t)63;
+    char *out = attune_scratch(machine, 0, slot, *stride * source->rows);
+    operand_context context = {source, out, *stride, dtype};
+    attune_run(machine, convert_operand, &context, (source->rows + 15) / 16);
+    return out;
+}
+
+void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
+    attune_begin(machine);
+    linear_context c = {.arguments = a};
+    c.dtype = a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
+    c.columns = a->transposed ? a->weight->in : a->weight->out;
+    c.inp = operand(machine, a->inp, c.dtype, ATTUNE_SCRATCH_SHARED, &c.inp_stride);
+    if (a->extra_weight)
+        c.extra_inp = operand(machine, a->extra_inp, c.dtype, ATTUNE_SCRATCH_SHARED2, &c.extra_stride);
+    int64_t panels = (c.columns + 63) / 64, rows = a->inp->rows;
+    // Whole columns of a panel while there are enough panels: a panel that must be made is then made once.
+    c.chunks = 1;
+    if (machine->threads > 1 && panels < 8 * machine->threads)
+        c.chunks = attune_max(1, attune_min((rows + ROW_CHUNK - 1) / ROW_CHUNK, 8 * machine->threads / panels));
+    c.chunk_rows = (rows + c.chunks - 1) / attune_max(1, c.chunks);
+    c.chunk_rows = (c.chunk_rows + ATTUNE_TILE - 1) / ATTUNE_TILE * ATTUNE_TILE;
+    if (rows > 0) attune_run(machine, linear_item, &c, panels * c.chunks);
+    attune_end(machine);
+}
+
+// MARK: Weight gradient
+
+// dweight[o][i] = Σ_t dout[t][o]·inp[t][i]: k is t. The wider side makes the panels, the other, turned, the rows; when that is
+// dout's side the tile holds the gradient turned, and is stored so.
+typedef struct {
+    const attune_matrix *dweight;
+    const attune_matrix *row_side, *panel_side;
+    float scale;
+    int32_t dtype, turned;
+    char *rows;  // row_side turned: [columns][t padded]
+    int64_t row_stride;
+    int64_t chunks, chunk_rows;
+} gradient_context;
+
+// Turns 64 columns of the row side.
+static void turn_columns(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const attune_kernels *k = machine->kernels;
+    const gradient_context *c = context;
+    const attune_matrix *x = c->row_side;
+    int64_t column = item * 64, columns = attune_min(64, x->columns - column);
+    _Alignas(64) float block[64 * 64], turned[64 * 64];
+    for (int64_t t0 = 0; t0 < x->rows; t0 += 64) {
+        int64_t count = attune_min(64, x->rows - t0);
+        for (int64_t t = 0; t < count; t++) k->widen(block + t * 64, attune_at(x, t0 + t, column), x->dtype, columns);
+        if (count < 64) memset(block + count * 64, 0, (size_t)(64 - count) * 256);
+        k->transpose_block32(turned, block);
+        for (int64_t i = 0; i < columns; i++)
+            k->narrow(
+                c->rows + (column + i) * c->row_stride + t0 * attune_width(c->dtype), c->dtype, turned + i * 64, 64);
+    }
+}
+
+static void gradient_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const attune_kernels *k = machine->kernels;
+    const gradient_context *c = context;
+    const attune_matrix *x = c->panel_side;
+    int64_t panel = item / c->chunks, chunk = item % c->chunks;
+    int64_t column = panel * 64, n = attune_min(64, x->columns - column), length = x->rows;
+    int32_t width = (int32_t)((n + 15) / 16);
+    char *scratch = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, (length + 63) / 64 * 64 * 64 * 4);
+    if (c->dtype == ATTUNE_BF16) {
+        const uint16_t *pointers[64];
+        for (int64_t t0 = 0; t0 < length; t0 += 64) {
+            int64_t count = attune_min(64, length - t0);
+            for (int64_t t = 0; t < count; t++) pointers[t] = attune_at(x, t0 + t, column);
+            k->pack_pairs16((uint16_t *)scratch + t0 * 64, pointers, count, n);
+        }
+    } else {
+        for (int64_t t = 0; t < length; t++) {
+            float *line = (float *)scratch + t * 64;
+            k->widen(line, attune_at(x, t, column), x->dtype, n);
+            if (n < 64) memset(line + n, 0, (size_t)(64 - n) * 4);
+        }
+    }
+    int64_t total = c->row_side->columns;
+    int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, total);
+    attune_product product = {.panel = scratch, .k = length};
+    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    for (int64_t row = first; row < end;) {
+        int32_t rows = even_tile(end - row);
+        for (int32_t m = 0; m < rows; m++) product.rows[m] = c->rows + (row + m) * c->row_stride;
+        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, &product, 1, rows, width);
+        else k->tile_f32(acc, &product, 1, rows, width);
+        float *base = c->dweight->data;
+        for (int32_t m = 0; m < rows; m++) {
+            const float *line = acc + m * ATTUNE_PANEL;
+            if (!c->turned) {
+                float *to = base + (row + m) * c->dweight->stride + column;
+                k->add(to, to, line, c->scale, n);
+            } else {
+                for (int64_t j = 0; j < n; j++) base[(column + j) * c->dweight->stride + row + m] += c->scale * line[j];
+            }
+        }
+        row += rows;
+    }
+}
+
+void attune_weight_gradient(
+    attune_machine *machine, const attune_matrix *dweight, const attune_matrix *dout, const attune_matrix *inp,
+    float scale) {
+    attune_begin(machine);
+    gradient_context c = {.dweight = dweight, .scale = scale};
+    c.turned = dout->columns > inp->columns;
+    c.row_side = c.turned ? inp : dout;
+    c.panel_side = c.turned ? dout : inp;
+    c.dtype = dout->dtype == ATTUNE_BF16 && inp->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16
+                                                                                                       : ATTUNE_F32;
+    c.row_stride = (dout->rows + 63) / 64 * 64 * attune_width(c.dtype);
+    c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.row_stride * c.row_side->columns);
+    int64_t panels = (c.panel_side->columns + 63) / 64;
+    c.chunks = 1;
+    if (machine->threads > 1 && panels < 4 * machine->threads)
+        c.chunks = attune_max(1, attune_min((c.row_side->columns + 95) / 96, 4 * machine->threads / panels));
+    c.chunk_rows = (c.row_side->columns + c.chunks - 1) / c.chunks;
+    c.chunk_rows = (c.chunk_rows + ATTUNE_TILE - 1) / ATTUNE_TILE * ATTUNE_TILE;
+    if (dout->rows > 0) {
+        attune_run(machine, turn_columns, &c, (c.row_side->columns + 63) / 64);
+        attune_run(machine, gradient_item, &c, panels * c.chunks);
+    }
+    attune_end(machine);
+}

@@ -1,0 +1,194 @@
+// What the C files share: the function table of an instruction set, the thread pool and scratch memory.
+#ifndef ATTUNE_MACHINE_H
+#define ATTUNE_MACHINE_H
+
+#include "CAttuneKernels.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define ATTUNE_PANEL 64  // columns of a panel
+#define ATTUNE_TILE 6    // rows of a tile
+
+// One product of a batch-reduce list: rows[m]·panel over k.
+typedef struct {
+    const void *rows[ATTUNE_TILE];  // elements contiguous in k
+    const void *panel;
+    int64_t k;
+} attune_product;
+
+// Row statistics of one pass over logits.
+typedef struct {
+    float max, sum_exp, sum;
+    int64_t argmax;
+} attune_logit_pass;
+
+typedef struct {
+    float decay;                      // 1 − lr·weightDecay
+    float beta1, beta2, one_minus_beta1, one_minus_beta2;
+    float epsilon, step_size, root2;  // lr / bias1, √bias2
+    float gradient_scale;
+} attune_adamw_constants;
+
+struct attune_kernels {
+    const char *name;
+    // Conversions between float32 and a compute type; rounding to nearest even.
+    void (*widen)(float *out, const void *inp, int32_t dtype, int64_t n);
+    void (*narrow)(void *out, int32_t dtype, const float *inp, int64_t n);
+
+    // acc[m][0..<64 or the first 16·width columns] = Σ over the products, k ascending; rows 1…6, width 1…4.
+    void (*tile_f32)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    // The same for bfloat16 operands in k-pairs, or NULL: then operands are widened and tile_f32 is used.
+    void (*tile_bf16)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+
+    // Sixteen lanes, summed in one fixed tree.
+    float (*dot)(const float *a, const float *b, int64_t n);
+    float (*max)(const float *x, int64_t n);
+    // out = residual + scale·(acc + bias); bias, residual may be NULL.
+    void (*finish)(float *out, const float *acc, const float *bias, const float *residual, float scale, int64_t n);
+    void (*add)(float *out, const float *a, const float *b, float scale, int64_t n);
+    void (*scale)(float *out, const float *x, float factor, int64_t n);
+    void (*multiply)(float *out, const float *a, const float *b, int64_t n);
+    // acc += factor·a·b; b may be NULL (ones)
+    void (*multiply_add)(float *acc, const float *a, const float *b, float factor, int64_t n);
+    // out = x·rstd·(offset + weight)
+    void (*norm)(float *out, const float *x, const float *weight, float offset, float rstd, int64_t n);
+    // Σ dout·(offset + weight)·x
+    float (*norm_dot)(const float *dout, const float *x, const float *weight, float offset, int64_t n);
+    // out = residual + rstd·(dout·(offset + weight) − x·factor); residual may be NULL
+    void (*norm_backward)(
+        float *out, const float *dout, const float *x, const float *weight, const float *residual, float offset,
+        float rstd, float factor, int64_t n);
+    void (*rotate)(float *x, const float *cosine, const float *sine, int64_t pairs, float sign);
+    void (*gated)(float *out, const float *gate, const float *up, int32_t function, int64_t n);
+    void (*gated_backward)(
+        float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
+        int64_t n);
+    // out = exp(x − shift), returns the sum
+    float (*exp_sum)(float *out, const float *x, float shift, int64_t n);
+    // out = softcap·tanh(x·scale/softcap), or x·scale when softcap is 0
+    void (*cap)(float *out, const float *x, float scale, float softcap, int64_t n);
+    // out = scale·p·(dp − delta)·(1 − (s/softcap)²); s is the capped score
+    void (*score_gradient)(
+        float *out, const float *p, const float *dp, const float *s, float delta, float scale, float softcap,
+        int64_t n);
+    // out = (exp(x − lse) − smoothing)·factor·(1 − (x/softcap)²)
+    void (*logit_gradient)(
+        float *out, const float *x, float lse, float smoothing, float factor, float softcap, int64_t n);
+    // u[c] = magnitude of the random word of column c, c from `first` (a multiple of 4)
+    void (*uniform)(float *out, uint64_t key, uint32_t position, uint64_t identity, int64_t first, int64_t n);
+    // out = residual + (u >= rate ? inp·keep : 0)
+    void (*mask)(
+        float *out, const float *inp, const float *u, const float *residual, float rate, float keep, int64_t n);
+    void (*adamw)(
+        float *parameter, const float *gradient, float *first, float *second, const attune_adamw_constants *constants,
+        int64_t n);
+
+    // Panel blocks. `block` is a panel's next 32 k-pairs [32][64][2] (16-bit) or 64 k [64][64] (f32).
+    // 16 bits: out[p][c] = pair (W[2p][c], W[2p+1][c]) from blk[k/2][n][k%2]; out rows are 64 pairs apart.
+    void (*transpose_block16)(uint16_t *out, const uint16_t *block);
+    void (*transpose_block32)(float *out, const float *block);
+    // Rows of pointers to a panel of k-pairs over the row (keys as columns): out[kk][n] = rows[n][kk], 32-bit elements.
+    void (*pack_rows32)(uint32_t *out, const uint32_t *const *rows, int64_t count, int64_t k);
+    // Rows as the reduction index: out[p][c] = (rows[2p][c], rows[2p+1][c]), c < 64.
+    void (*pack_pairs16)(uint16_t *out, const uint16_t *const *rows, int64_t count, int64_t columns);
+    // even[i], odd[i] = the two halves of pairs[i], widened.
+    void (*split_pairs)(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n);
+    // A run of k-pairs of a four-bit panel to k-pairs of a 16-bit type, or to [k][64] f32; one scale line.
+    void (*expand_4bit)(
+        void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs);
+};
+
+// Tables by file.
+extern const attune_kernels attune_kernels_scalar;
+extern const attune_kernels attune_kernels_portable;
+#if defined(__x86_64__)
+extern const attune_kernels attune_kernels_avx2;
+extern const attune_kernels attune_kernels_avx512;
+extern const attune_kernels attune_kernels_avx512bf16;
+#endif
+
+struct attune_machine_state;
+struct attune_machine {
+    const attune_kernels *kernels;
+    struct attune_machine_state *state;
+    int32_t threads;
+    int32_t isa;
+};
+
+// Runs items 0..<items on the pool; `thread` names the scratch of whoever runs one.
+typedef void (*attune_job)(attune_machine *machine, void *context, int64_t item, int32_t thread);
+void attune_run(attune_machine *machine, attune_job job, void *context, int64_t items);
+
+// Memory of a thread, kept between operations and grown when first needed; contents are undefined.
+enum {
+    ATTUNE_SCRATCH_PANEL = 0,
+    ATTUNE_SCRATCH_EXTRA,
+    ATTUNE_SCRATCH_ROW,
+    ATTUNE_SCRATCH_STATE,
+    ATTUNE_SCRATCH_SHARED,  // of thread 0: read by all during one operation
+    ATTUNE_SCRATCH_SHARED2,
+    ATTUNE_SCRATCH_SLOTS,
+};
+void *attune_scratch(attune_machine *machine, int32_t thread, int32_t slot, int64_t bytes);
+
+// Every operation is between these two.
+void attune_begin(attune_machine *machine);
+void attune_end(attune_machine *machine);
+
+// Elements handled at a time where rows pass through a buffer in the first-level cache.
+#define ATTUNE_CHUNK 1024
+
+static inline int64_t attune_width(int32_t dtype) { return dtype == ATTUNE_F32 ? 4 : 2; }
+static inline int64_t attune_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t attune_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline void *attune_at(const attune_matrix *x, int64_t row, int64_t column) {
+    return (char *)x->data + (row * x->stride + column) * attune_width(x->dtype);
+}
+
+// `n` elements as float32: in place when they are, else widened into `buffer`.
+static inline const float *attune_read(
+    const attune_kernels *k, const attune_matrix *x, int64_t row, int64_t column, int64_t n, float *buffer) {
+    const void *at = attune_at(x, row, column);
+    if (x->dtype == ATTUNE_F32) return at;
+    k->widen(buffer, at, x->dtype, n);
+    return buffer;
+}
+// Where to write `n` float32 results; attune_write stores them when they went to the buffer.
+static inline float *attune_target(const attune_matrix *x, int64_t row, int64_t column, float *buffer) {
+    return x->dtype == ATTUNE_F32 ? attune_at(x, row, column) : buffer;
+}
+static inline void attune_write(
+    const attune_kernels *k, const attune_matrix *x, int64_t row, int64_t column, int64_t n, const float *from) {
+    if (x->dtype != ATTUNE_F32) k->narrow(attune_at(x, row, column), x->dtype, from, n);
+}
+
+static inline float attune_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+static inline uint32_t attune_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+static inline float attune_from_bf16(uint16_t x) { return attune_float((uint32_t)x << 16); }
+static inline uint16_t attune_to_bf16(float value) {
+    uint32_t bits = attune_bits(value);
+    if ((bits & 0x7FFFFFFF) > 0x7F800000) return (uint16_t)((bits >> 16) | 0x40);
+    return (uint16_t)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+float attune_from_f16(uint16_t x);
+uint16_t attune_to_f16(float value);
+
+// One 64-k block of a weight's panel (k0 a multiple of 64, kn <= 64 rows in it) in the layout of `dtype`; `buffer` holds
+// 64·64 floats. Returns the block, in place for dense weights of that type.
+const void *attune_weight_block(
+    const attune_kernels *k, const attune_weight *weight, int64_t panel, int64_t k0, int32_t dtype, void *buffer);
+// The panel of columns 64·panel… of W' (transposed as in attune_linear), in place or in `scratch` of the given bytes.
+const void *attune_weight_panel(
+    const attune_kernels *k, const attune_weight *weight, int64_t panel, int32_t transposed, int32_t dtype,
+    void *scratch);
+
+#endif

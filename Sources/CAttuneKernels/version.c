@@ -1,2 +1,0 @@
-#include "CAttuneKernels.h"
-int attune_kernels_version(void) { return 1; }

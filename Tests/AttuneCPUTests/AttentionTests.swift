@@ -1,0 +1,158 @@
+import AttuneCPU
+import AttuneTensor
+import Foundation
+import Testing
+
+/// Attention by its definition, one query at a time, in float64.
+struct AttentionReference {
+    let shape: AttentionShape
+    let table: SegmentTable
+    let q: [[Double]], k: [[Double]], v: [[Double]]
+
+    /// For every (row, head): the key rows it sees, their scores before the softmax, and the probabilities.
+    private func visit(
+        _ body: (_ row: Int, _ head: Int, _ keys: [Int], _ scores: [Double], _ weights: [Double]) -> Void
+    ) {
+        let d = shape.headDimension
+        for segment in table.segments {
+            let keys = segment.keys.flatMap { Array($0) }
+            for (index, row) in segment.queries.enumerated() {
+                let last = keys.count - segment.queries.count + index + 1
+                let first = shape.window > 0 ? max(0, last - shape.window) : 0
+                let seen = Array(keys[first..<last])
+                for head in 0..<shape.headCount {
+                    let kvHead = head / (shape.headCount / shape.kvHeadCount)
+                    let scores = seen.map { key in
+                        let dot = (0..<d).reduce(0.0) { $0 + q[row][head * d + $1] * k[key][kvHead * d + $1] }
+                        let scaled = dot * Double(shape.scale)
+                        let cap = Double(shape.softcap)
+                        return cap > 0 ? cap * tanh(scaled / cap) : scaled
+                    }
+                    let top = scores.max() ?? 0
+                    let exps = scores.map { exp($0 - top) }
+                    let sum = exps.reduce(0, +)
+                    body(row, head, seen, scores, exps.map { $0 / sum })
+                }
+            }
+        }
+    }
+
+    func forward() -> [[Double]] {
+        let d = shape.headDimension
+        var out = q.map { $0.map { _ in 0.0 } }
+        visit { row, head, keys, _, weights in
+            let kvHead = head / (shape.headCount / shape.kvHeadCount)
+            for (key, weight) in zip(keys, weights) {
+                for j in 0..<d { out[row][head * d + j] += weight * v[key][kvHead * d + j] }
+            }
+        }
+        return out
+    }
+
+    func backward(_ dout: [[Double]]) -> (dq: [[Double]], dk: [[Double]], dv: [[Double]]) {
+        let d = shape.headDimension
+        var dq = q.map { $0.map { _ in 0.0 } }
+        var dk = k.map { $0.map { _ in 0.0 } }
+        var dv = dk
+        visit { row, head, keys, scores, weights in
+            let kvHead = head / (shape.headCount / shape.kvHeadCount)
+            let dp = keys.map { key in
+                (0..<d).reduce(0.0) { $0 + dout[row][head * d + $1] * v[key][kvHead * d + $1] }
+            }
+            let delta = zip(dp, weights).reduce(0.0) { $0 + $1.0 * $1.1 }
+            for (index, key) in keys.enumerated() {
+                let cap = Double(shape.softcap)
+                let slope = cap > 0 ? 1 - (scores[index] / cap) * (scores[index] / cap) : 1
+                let ds = weights[index] * (dp[index] - delta) * slope * Double(shape.scale)
+                for j in 0..<d {
+                    dq[row][head * d + j] += ds * k[key][kvHead * d + j]
+                    dk[key][kvHead * d + j] += ds * q[row][head * d + j]
+                    dv[key][kvHead * d + j] += weights[index] * dout[row][head * d + j]
+                }
+            }
+        }
+        return (dq, dk, dv)
+    }
+}
+
+@Suite struct AttentionTests {
+    /// A packed batch: two texts, a prefix with two continuations, and a text of one token.
+    static let packed = SegmentTable([
+        Segment(rows: 0..<70), Segment(rows: 70..<91), Segment(rows: 91..<131),
+        Segment(queries: 131..<160, keys: [91..<131, 131..<160]),
+        Segment(queries: 160..<165, keys: [91..<131, 160..<165]), Segment(rows: 165..<166),
+    ])
+
+    static let shapes = [
+        AttentionShape(headCount: 6, kvHeadCount: 2, headDimension: 64, scale: 0.125),
+        AttentionShape(headCount: 2, kvHeadCount: 2, headDimension: 8, scale: 0.35, softcap: 3, window: 13),
+        AttentionShape(headCount: 3, kvHeadCount: 1, headDimension: 80, scale: 0.11, window: 64),
+        AttentionShape(headCount: 1, kvHeadCount: 1, headDimension: 5, scale: 0.4),
+    ]
+
+    @Test(arguments: LinearTests.cases) func matchesTheDefinition(_ test: LinearTests.Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        let table = Self.packed
+        for shape in Self.shapes {
+            let rows = table.tokenCount
+            let width = shape.headCount * shape.headDimension
+            let kvWidth = shape.kvHeadCount * shape.headDimension
+            let q = try randomTensor(rows, width, test.dtype, seed: 1, gap: 2)
+            let k = try randomTensor(rows, kvWidth, test.dtype, seed: 2)
+            let v = try randomTensor(rows, kvWidth, test.dtype, seed: 3, gap: 4)
+            let dout = try randomTensor(rows, width, test.dtype, seed: 4)
+            let out = try Tensor(zeros: [rows, width], test.dtype)
+            let lse = try Tensor(zeros: [rows, shape.headCount])
+            backend.attention(out, logSumExp: lse, q: q, k: k, v: v, table, shape)
+            let reference = AttentionReference(
+                shape: shape, table: table, q: doubles(q), k: doubles(k), v: doubles(v))
+            let tolerance = 2 * Fixture.tolerance(test.dtype)
+            #expect(error(out, reference.forward()) < tolerance, "\(shape)")
+            let dq = try randomTensor(rows, width, test.dtype, seed: 5)
+            let dk = try randomTensor(rows, kvWidth, test.dtype, seed: 6)
+            let dv = try randomTensor(rows, kvWidth, test.dtype, seed: 7)
+            backend.attentionBackward(
+                dq: dq, dk: dk, dv: dv, dout, out: out, logSumExp: lse, q: q, k: k, v: v, table, shape)
+            let truth = reference.backward(doubles(dout))
+            #expect(error(dq, truth.dq) < 2 * tolerance, "dq \(shape)")
+            #expect(error(dk, truth.dk) < 2 * tolerance, "dk \(shape)")
+            #expect(error(dv, truth.dv) < 2 * tolerance, "dv \(shape)")
+        }
+    }
+
+    /// A text's results are the same bits alone, packed after others, cut into cache blocks, and on any number of threads.
+    @Test(arguments: LinearTests.cases) func packingChangesNoBit(_ test: LinearTests.Case) throws {
+        let one = try CPUBackend(threads: 1, isa: test.set)
+        let three = try CPUBackend(threads: 3, isa: test.set)
+        let shape = Self.shapes[0]
+        let count = 21
+        let width = shape.headCount * shape.headDimension
+        let kvWidth = shape.kvHeadCount * shape.headDimension
+        let rows = Self.packed.tokenCount
+        let q = try randomTensor(rows, width, test.dtype, seed: 1)
+        let k = try randomTensor(rows, kvWidth, test.dtype, seed: 2)
+        let v = try randomTensor(rows, kvWidth, test.dtype, seed: 3)
+        let whole = try Tensor(zeros: [rows, width], test.dtype)
+        three.attention(whole, logSumExp: nil, q: q, k: k, v: v, Self.packed, shape)
+        let text = 70..<91
+        let alone = try Tensor(zeros: [count, width], test.dtype)
+        one.attention(
+            alone, logSumExp: nil, q: q.rows(text), k: k.rows(text), v: v.rows(text),
+            SegmentTable([Segment(rows: 0..<count)]), shape)
+        #expect(bytes(alone) == bytes(whole.rows(text)))
+        // One query of the text over the same keys as blocks of five rows in another order in memory.
+        let pages = [10..<15, 0..<5, 20..<25, 5..<10, 15..<16]
+        let kPaged = try Tensor(zeros: [30, kvWidth], test.dtype)
+        let vPaged = try Tensor(zeros: [30, kvWidth], test.dtype)
+        let places = pages.flatMap { Array($0) }.map { Int32($0) }
+        #expect(places.count == count)
+        one.scatterRows(kPaged, k.rows(text), rows: places)
+        one.scatterRows(vPaged, v.rows(text), rows: places)
+        let decoded = try Tensor(zeros: [1, width], test.dtype)
+        three.attention(
+            decoded, logSumExp: nil, q: q.rows(90..<91), k: kPaged, v: vPaged,
+            SegmentTable([Segment(queries: 0..<1, keys: pages)]), shape)
+        #expect(bytes(decoded) == bytes(whole.rows(90..<91)))
+        #expect(bytes(decoded) != bytes(whole.rows(89..<90)), "rows differ, so the comparison can fail")
+    }
+}

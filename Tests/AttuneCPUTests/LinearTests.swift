@@ -1,0 +1,116 @@
+import AttuneCPU
+import AttuneTensor
+import Testing
+
+@Suite struct LinearTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        let set: InstructionSet
+        let dtype: DType
+        var testDescription: String { "\(set) \(dtype)" }
+    }
+
+    static let cases = Fixture.instructionSets.flatMap { set in
+        Fixture.computeTypes.map { Case(set: set, dtype: $0) }
+    }
+    /// (rows, inputs, outputs): tails of every kind of tile and panel.
+    static let shapes = [
+        (1, 1, 1), (5, 3, 63), (17, 63, 65), (6, 64, 64), (64, 80, 200), (130, 200, 80), (7, 65, 3), (2, 1003, 130),
+        (13, 130, 1003), (200, 16, 96), (200, 96, 16),
+    ]
+
+    @Test(arguments: cases) func forward(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for (index, (rows, inp, out)) in Self.shapes.enumerated() {
+            let x = try randomTensor(rows, inp, test.dtype, seed: 1, gap: index % 2 * 6)
+            let w = try randomTensor(out, inp, test.dtype, seed: 2)
+            let u = try randomTensor(rows, 4, test.dtype, seed: 3)
+            let b = try randomTensor(out, 4, test.dtype, seed: 4)
+            let bias = try randomTensor(1, out, .float32, seed: 5)
+            let residual = try randomTensor(rows, out, test.dtype, seed: 6)
+            let packed = try backend.pack(.dense(w), computeType: test.dtype)
+            let low = LowRankTerm(input: u, weight: try backend.pack(.dense(b), computeType: test.dtype))
+            let y = try randomTensor(rows, out, test.dtype, seed: 7, gap: index % 3 * 2)
+            backend.linear(y, x, packed, bias: bias, extra: low, scale: 0.5, residual: residual)
+            let main = product(doubles(x), transposed: doubles(w))
+            let extra = product(doubles(u), transposed: doubles(b))
+            let biases = doubles(bias)[0]
+            let base = doubles(residual)
+            let truth = main.indices.map { t in
+                main[t].indices.map { base[t][$0] + 0.5 * (main[t][$0] + extra[t][$0] + biases[$0]) }
+            }
+            #expect(error(y, truth) < Fixture.tolerance(test.dtype), "\(rows) \(inp) \(out)")
+            // Float32 logits from a half-precision product.
+            let logits = try Tensor(zeros: [rows, out])
+            backend.linear(logits, x, packed, bias: nil, extra: nil, scale: 1, residual: nil)
+            #expect(error(logits, main) < 4e-6, "\(rows) \(inp) \(out) to float32")
+        }
+    }
+
+    @Test(arguments: cases) func inputGradient(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for (rows, inp, out) in Self.shapes {
+            let dy = try randomTensor(rows, out, test.dtype, seed: 1)
+            let w = try randomTensor(out, inp, test.dtype, seed: 2)
+            let u = try randomTensor(rows, 16, test.dtype, seed: 3)
+            let a = try randomTensor(16, inp, test.dtype, seed: 4)
+            let packed = try backend.pack(.dense(w), computeType: test.dtype)
+            let low = LowRankTerm(input: u, weight: try backend.pack(.dense(a), computeType: test.dtype))
+            let dx = try randomTensor(rows, inp, test.dtype, seed: 7)
+            let before = doubles(dx)
+            backend.linearInputGradient(dx, dy, packed, extra: low, scale: 2, residual: dx)
+            let main = product(doubles(dy), transposed: transposed(doubles(w)))
+            let extra = product(doubles(u), transposed: transposed(doubles(a)))
+            let truth = main.indices.map { t in
+                main[t].indices.map { before[t][$0] + 2 * (main[t][$0] + extra[t][$0]) }
+            }
+            #expect(error(dx, truth) < Fixture.tolerance(test.dtype), "\(rows) \(inp) \(out)")
+        }
+    }
+
+    @Test(arguments: cases) func weightGradient(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for (rows, inp, out) in Self.shapes {
+            let x = try randomTensor(rows, inp, test.dtype, seed: 1)
+            let dy = try randomTensor(rows, out, test.dtype, seed: 2)
+            let dw = try randomTensor(out, inp, .float32, seed: 3)
+            let before = doubles(dw)
+            backend.linearWeightGradient(dw, dy, x, scale: 0.25)
+            let sum = product(transposed(doubles(dy)), transposed: transposed(doubles(x)))
+            let truth = sum.indices.map { o in sum[o].indices.map { before[o][$0] + 0.25 * sum[o][$0] } }
+            #expect(error(dw, truth) < 4e-6, "\(rows) \(inp) \(out)")
+        }
+    }
+
+    /// A row alone, in a batch, and with any number of threads: the same bits.
+    @Test(arguments: cases) func rowsDoNotDependOnTheirBatch(_ test: Case) throws {
+        let one = try CPUBackend(threads: 1, isa: test.set)
+        let three = try CPUBackend(threads: 3, isa: test.set)
+        let x = try randomTensor(133, 200, test.dtype, seed: 1)
+        let w = try randomTensor(130, 200, test.dtype, seed: 2)
+        let packed = try one.pack(.dense(w), computeType: test.dtype)
+        let whole = try Tensor(zeros: [133, 130], test.dtype)
+        three.linear(whole, x, packed, bias: nil, extra: nil, scale: 1, residual: nil)
+        for row in [0, 1, 64, 132] {
+            let single = try Tensor(zeros: [1, 130], test.dtype)
+            one.linear(single, x.rows(row..<row + 1), packed, bias: nil, extra: nil, scale: 1, residual: nil)
+            #expect(bytes(single) == bytes(whole.rows(row..<row + 1)))
+        }
+        #expect(bytes(whole.rows(0..<1)) != bytes(whole.rows(1..<2)), "rows differ, so the comparison can fail")
+        let first = try Tensor(zeros: [130, 200])
+        let second = try Tensor(zeros: [130, 200])
+        one.linearWeightGradient(first, whole, x, scale: 1)
+        three.linearWeightGradient(second, whole, x, scale: 1)
+        #expect(bytes(first) == bytes(second))
+    }
+
+    @Test(arguments: cases) func unpackingGivesTheWeightBack(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for (_, inp, out) in Self.shapes {
+            let w = try randomTensor(out, inp, test.dtype, seed: 2)
+            let packed = try backend.pack(.dense(w), computeType: test.dtype)
+            let back = try Tensor(zeros: [out, inp], test.dtype)
+            backend.unpack(back, packed)
+            #expect(bytes(back) == bytes(w), "\(inp) \(out)")
+        }
+    }
+}
