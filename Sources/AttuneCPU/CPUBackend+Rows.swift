@@ -138,6 +138,12 @@ extension CPUBackend {
         attune_multiply_columns(machine.pool, &target, &source, floats(vector, inp.columns))
     }
 
+    /// `x[t, j] += scale·vector[j]`.
+    public func addRow(_ x: Tensor, _ vector: Tensor, scale: Float) {
+        var target = matrix(x)
+        attune_add_row(machine.pool, &target, floats(vector, x.columns), scale)
+    }
+
     /// `dvector[j] += Σ_t a[t, j]·b[t, j]`.
     public func columnDot(_ dvector: Tensor, _ a: Tensor, _ b: Tensor) {
         checkSame(a, b)

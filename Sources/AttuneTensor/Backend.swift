@@ -263,8 +263,8 @@ public protocol Backend: AnyObject, Sendable {
     func scale(_ out: Tensor, _ inp: Tensor, by factor: Float)
     /// `out[t, j] = inp[t, j]·vector[j]`, vector float32 (DoRA). In place: `out` may be `inp`.
     func multiplyColumns(_ out: Tensor, _ inp: Tensor, _ vector: Tensor)
-    /// `dvector[j] += weight[j]·Σ_t a[t, j]·b[t, j]`, float32 (DoRA's magnitude).
-    func columnDot(_ dvector: Tensor, _ a: Tensor, _ b: Tensor, weight: Tensor)
+    /// `dvector[j] += Σ_t a[t, j]·b[t, j]`, float32 (DoRA's magnitude).
+    func columnDot(_ dvector: Tensor, _ a: Tensor, _ b: Tensor)
     /// `x[t, j] += scale·vector[j]`, in place, vector float32.
     func addRow(_ x: Tensor, _ vector: Tensor, scale: Float)
     /// `out = inp·mask/(1−rate)`, the mask from (key, segment identity, position, column). In place: `out` may be `inp`.

@@ -25,7 +25,7 @@ static void run_rows(attune_machine *machine, attune_job job, void *context, con
 
 // MARK: Element-wise
 
-enum { OP_COPY, OP_ADD, OP_SCALE, OP_COLUMNS, OP_GATED, OP_GATED_BACKWARD, OP_FINISH };
+enum { OP_COPY, OP_ADD, OP_SCALE, OP_COLUMNS, OP_ROW, OP_GATED, OP_GATED_BACKWARD, OP_FINISH };
 
 typedef struct {
     int32_t op, function;
@@ -51,6 +51,7 @@ static void element_item(attune_machine *machine, void *context, int64_t item, i
             case OP_ADD: k->add(out, a, attune_read(k, c->b, row, i, n, in1), c->scale, n); break;
             case OP_SCALE: k->scale(out, a, c->scale, n); break;
             case OP_COLUMNS: k->multiply(out, a, c->vector + i, n); break;
+            case OP_ROW: k->add(out, a, c->vector + i, c->scale, n); break;
             case OP_GATED: k->gated(out, a, attune_read(k, c->b, row, i, n, in1), c->function, n); break;
             case OP_FINISH: k->cap(out, a, c->scale, c->softcap, n); break;
             default: {
@@ -90,6 +91,10 @@ void attune_scale(attune_machine *machine, const attune_matrix *out, const attun
 void attune_multiply_columns(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *inp, const float *vector) {
     element_context c = {.op = OP_COLUMNS, .out = out, .a = inp, .vector = vector};
+    run_elements(machine, &c);
+}
+void attune_add_row(attune_machine *machine, const attune_matrix *x, const float *vector, float scale) {
+    element_context c = {.op = OP_ROW, .out = x, .a = x, .vector = vector, .scale = scale};
     run_elements(machine, &c);
 }
 void attune_gated_activation(

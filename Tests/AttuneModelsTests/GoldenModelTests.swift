@@ -1,4 +1,5 @@
 import AttuneCPU
+import AttuneFiles
 import AttuneModels
 import AttuneTensor
 import Testing

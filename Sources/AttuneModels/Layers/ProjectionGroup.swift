@@ -124,7 +124,8 @@ final class ProjectionGroup {
                 guard let pair, let db = pair.b.gradient else { continue }
                 if let gain = pair.gain, let inverseNorm = pair.inverseNorm, let dm = pair.magnitude?.gradient {
                     // plain holds c·z; dm = Σ dY ⊙ c·z / norm, then dz = g ⊙ dY in the place of c·z.
-                    backend.columnDot(dm, douts[index], plain[index], weight: inverseNorm)
+                    backend.multiplyColumns(plain[index], plain[index], inverseNorm)
+                    backend.columnDot(dm, douts[index], plain[index])
                     backend.multiplyColumns(plain[index], douts[index], gain)
                     douts[index] = plain[index]
                 }

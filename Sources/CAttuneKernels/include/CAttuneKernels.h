@@ -153,6 +153,8 @@ void attune_add(
 void attune_scale(attune_machine *machine, const attune_matrix *out, const attune_matrix *inp, float factor);
 void attune_multiply_columns(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *inp, const float *vector);
+// x[t, j] += scale·vector[j]
+void attune_add_row(attune_machine *machine, const attune_matrix *x, const float *vector, float scale);
 // dvector[j] += scale·Σ_t a[t, j]·b[t, j]; b may be NULL (ones), row_factor [rows] or NULL.
 void attune_column_dot(
     attune_machine *machine, float *dvector, const attune_matrix *a, const attune_matrix *b, const float *row_factor,
