@@ -1,0 +1,10 @@
+@_exported import AttuneCPU
+@_exported import AttuneData
+@_exported import AttuneEvaluation
+@_exported import AttuneFiles
+@_exported import AttuneGeneration
+@_exported import AttuneModels
+@_exported import AttuneTensor
+@_exported import AttuneText
+@_exported import AttuneTracking
+@_exported import AttuneTraining
