@@ -74,7 +74,8 @@ public struct AdapterConfiguration: Sendable, Equatable {
         let type = try fields.text("peft_type")
         guard type == "LORA" else {
             throw .unsupported(
-                path: path, problem: "peft_type is \(type.map { "'\($0)'" } ?? "missing"); Attune reads 'LORA' adapters")
+                path: path, problem: "peft_type is \(type.map { "'\($0)'" } ?? "missing"); Attune reads 'LORA' adapters"
+            )
         }
         rank = try fields.count("r") ?? rank
         alpha = try fields.number("lora_alpha") ?? alpha
@@ -167,7 +168,8 @@ extension AdapterConfiguration {
         let alphas = alphaPattern.map { (key: $0.pattern.text, value: whole($0.alpha)) }
         return JSONObject([
             ("alpha_pattern", .object(JSONObject(alphas))), ("base_model_name_or_path", text(baseModel)),
-            ("bias", .string(bias)), ("exclude_modules", modules(excludeModules)), ("fan_in_fan_out", .bool(fanInFanOut)),
+            ("bias", .string(bias)), ("exclude_modules", modules(excludeModules)),
+            ("fan_in_fan_out", .bool(fanInFanOut)),
             ("inference_mode", .bool(inferenceMode)), ("init_lora_weights", initialization),
             ("layers_pattern", list(layersPattern?.map(\.text))),
             ("layers_to_transform", layersToTransform.map { .array($0.map { JSON($0) }) } ?? .null),
@@ -191,7 +193,9 @@ private struct Fields {
 
     private func typed<Value>(_ key: String, _ kind: String, _ convert: (JSON) -> Value?) throws(FilesError) -> Value? {
         guard let value = value(key) else { return nil }
-        guard let result = convert(value) else { throw invalid("'\(key)' is \(value.text().prefix(60)), expected \(kind)") }
+        guard let result = convert(value) else {
+            throw invalid("'\(key)' is \(value.text().prefix(60)), expected \(kind)")
+        }
         return result
     }
 

@@ -50,7 +50,8 @@ extension TensorSource {
         func part(_ suffix: String, _ dtype: DType, count: Int) throws(FilesError) -> Tensor {
             let part = try tensor(named: name + suffix)
             guard part.dtype == dtype, part.count == count else {
-                throw invalid("'\(suffix)' is \(part.dtype.rawValue) \(part.shape), expected \(count) \(dtype.rawValue)")
+                throw invalid(
+                    "'\(suffix)' is \(part.dtype.rawValue) \(part.shape), expected \(count) \(dtype.rawValue)")
             }
             return part.reshaped([count])
         }
@@ -84,7 +85,8 @@ extension TensorSource {
             let format = try tensor(named: formatName)
             guard format.dtype == .uint8, format.count == 1, format.address.load(as: UInt8.self) == 0 else {
                 throw .unsupported(
-                    path: path, problem: "'\(formatName)' is not row-major; save the model again with bitsandbytes 0.45 or later")
+                    path: path,
+                    problem: "'\(formatName)' is not row-major; save the model again with bitsandbytes 0.45 or later")
             }
         }
         return QuantizedTensor(

@@ -113,7 +113,8 @@ public struct ModelDirectory: TensorSource {
     /// A sentence for the user when the model brings Python code (`auto_map`), which is not run.
     public var codeNotice: String? {
         guard let map = config["auto_map"]?.objectValue, !map.isEmpty else { return nil }
-        return "\(path): config.json names Python code (auto_map); Attune does not run it and uses its own model instead"
+        return
+            "\(path): config.json names Python code (auto_map); Attune does not run it and uses its own model instead"
     }
 
     // MARK: Weights
@@ -153,7 +154,8 @@ public struct ModelDirectory: TensorSource {
 
     private static func noWeights(_ folder: String) -> FilesError {
         let names = (try? Folder.names(in: folder)) ?? []
-        if let other = names.first(where: { $0.hasSuffix(".gguf") || $0.hasSuffix(".h5") || $0.hasSuffix(".msgpack") }) {
+        if let other = names.first(where: { $0.hasSuffix(".gguf") || $0.hasSuffix(".h5") || $0.hasSuffix(".msgpack") })
+        {
             return .unsupported(path: folder, problem: "no safetensors or PyTorch weights in it, only '\(other)'")
         }
         return .missing(
