@@ -171,7 +171,10 @@ extension AdapterConfiguration {
             ("bias", .string(bias)), ("exclude_modules", modules(excludeModules)),
             ("fan_in_fan_out", .bool(fanInFanOut)),
             ("inference_mode", .bool(inferenceMode)), ("init_lora_weights", initialization),
-            ("layers_pattern", list(layersPattern?.map(\.text))),
+            (
+                "layers_pattern",
+                layersPattern?.count == 1 ? text(layersPattern?[0].text) : list(layersPattern?.map(\.text))
+            ),
             ("layers_to_transform", layersToTransform.map { .array($0.map { JSON($0) }) } ?? .null),
             ("lora_alpha", whole(alpha)), ("lora_bias", .bool(hasLoRABias)), ("lora_dropout", JSON(dropout)),
             ("modules_to_save", list(modulesToSave)), ("peft_type", "LORA"), ("peft_version", .string(peftVersion)),
@@ -189,7 +192,10 @@ private struct Fields {
 
     func invalid(_ problem: String) -> FilesError { .invalid(path: path, problem: problem) }
 
-    private func value(_ key: String) -> JSON? { json[key].flatMap { $0.isNull ? nil : $0 } }
+    private func value(_ key: String) -> JSON? {
+        guard let value = json[key], !value.isNull else { return nil }
+        return value
+    }
 
     private func typed<Value>(_ key: String, _ kind: String, _ convert: (JSON) -> Value?) throws(FilesError) -> Value? {
         guard let value = value(key) else { return nil }

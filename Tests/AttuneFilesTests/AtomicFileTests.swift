@@ -55,12 +55,15 @@ import Testing
         guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
         let descriptor = try System.openForWriting("/dev/full")
         defer { System.closeDescriptor(descriptor) }
-        let error = failure { try [UInt8](repeating: 1, count: 4096).withUnsafeBytes {
-            try System.writeAll($0, to: descriptor, path: "model.safetensors")
-        } }
+        let error = failure {
+            try [UInt8](repeating: 1, count: 4096).withUnsafeBytes {
+                try System.writeAll($0, to: descriptor, path: "model.safetensors")
+            }
+        }
         #expect(error?.exitCode == 74)
-        #expect(error?.description == "model.safetensors: cannot write: No space left on device; "
-            + "free some space and run again")
+        #expect(
+            error?.description == "model.safetensors: cannot write: No space left on device; "
+                + "free some space and run again")
     }
 
     @Test func aMissingFolderIsNamed() throws {

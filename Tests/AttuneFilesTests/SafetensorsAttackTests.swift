@@ -4,7 +4,9 @@ import Testing
 
 /// Hostile safetensors files, after the catalogue of the reference project: each gives one typed, one-line error.
 @Suite struct SafetensorsAttackTests {
-    private static func entry(_ name: String, _ dtype: String, _ shape: String, _ begin: String, _ end: String) -> String {
+    private static func entry(_ name: String, _ dtype: String, _ shape: String, _ begin: String, _ end: String)
+        -> String
+    {
         "\"\(name)\":{\"dtype\":\"\(dtype)\",\"shape\":\(shape),\"data_offsets\":[\(begin),\(end)]}"
     }
 
@@ -47,7 +49,8 @@ import Testing
         ("hole at the start", safetensors(one("[1]", "4", "8"), [0, 0, 0, 0, 0, 0, 0, 0]), "hole"),
         (
             "hole in the middle",
-            safetensors("{\(entry("x", "U8", "[1]", "0", "1")),\(entry("y", "U8", "[1]", "2", "3"))}", [0, 0, 0]), "hole"
+            safetensors("{\(entry("x", "U8", "[1]", "0", "1")),\(entry("y", "U8", "[1]", "2", "3"))}", [0, 0, 0]),
+            "hole"
         ),
         (
             "overlap",
@@ -57,7 +60,8 @@ import Testing
         (
             "ten thousand tensors at offset 0",
             safetensors(
-                "{" + (0..<10_000).map { entry("t\($0)", "F32", "[200,200]", "0", "160000") }.joined(separator: ",") + "}",
+                "{" + (0..<10_000).map { entry("t\($0)", "F32", "[200,200]", "0", "160000") }.joined(separator: ",")
+                    + "}",
                 [UInt8](repeating: 0, count: 160_000)), "overlaps"
         ),
         (

@@ -57,7 +57,8 @@ import Testing
 
     @Test func copiesATensorThatLiesUnaligned() throws {
         let scratch = try Scratch()
-        let header = #"{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"#
+        let header =
+            #"{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"#
             + #""f":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}}"#
         let data: [UInt8] = [9, 0, 0, 0x80, 0x3F, 0, 0, 0, 0x40]
         let path = try scratch.put(safetensors(header, data), "x")

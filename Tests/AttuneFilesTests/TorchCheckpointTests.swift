@@ -63,7 +63,10 @@ import Testing
         ("other local name", changed { $0.entries[1].localName = "m/data/1" }, "disagree"),
         ("other local size", changed { $0.entries[1].localSize = 4 }, "disagree"),
         ("size past the end", changed { $0.entries[1].size = 1 << 20 }, "past the end"),
-        ("size into the next entry", changed { $0.entries[0].size = UInt64($0.entries[0].data.count + 10) }, "overlaps"),
+        (
+            "size into the next entry", changed { $0.entries[0].size = UInt64($0.entries[0].data.count + 10) },
+            "overlaps"
+        ),
         ("traversal", changed { $0.entries[1].name = "m/../../etc/passwd" }, "outside the archive"),
         ("absolute name", changed { $0.entries[1].name = "/etc/passwd" }, "outside the archive"),
         ("backslashes", changed { $0.entries[1].name = "m\\..\\x" }, "outside the archive"),
@@ -72,28 +75,49 @@ import Testing
         ("two pickles", changed { $0.entries.append(.init(name: "n/data.pkl", data: [])) }, "data.pkl"),
         ("wrong sum of the pickle", changed { $0.entries[0].checksum = 1 }, "check sum"),
         ("missing storage", changed { $0.entries.removeLast() }, "no data"),
-        ("big-endian", changed { $0.entries.append(.init(name: "m/byteorder", data: Array("big".utf8))) }, "big-endian"),
+        (
+            "big-endian", changed { $0.entries.append(.init(name: "m/byteorder", data: Array("big".utf8))) },
+            "big-endian"
+        ),
         // What the pickle asks for
         (
-            "os.system", ArchiveBuilder.holding(
+            "os.system",
+            ArchiveBuilder.holding(
                 Pickle.checkpoint(Pickle.call(Pickle.global("os", "system"), [Pickle.text("id")]))), "'os.system'"
         ),
         (
-            "eval by a stacked name", ArchiveBuilder.holding(
+            "eval by a stacked name",
+            ArchiveBuilder.holding(
                 Pickle.checkpoint(Pickle.text("builtins") + Pickle.text("eval") + [0x93])), "'builtins.eval'"
         ),
         (
-            "torch.load inside", ArchiveBuilder.holding(Pickle.checkpoint(Pickle.global("torch", "load"))), "'torch.load'"
+            "torch.load inside", ArchiveBuilder.holding(Pickle.checkpoint(Pickle.global("torch", "load"))),
+            "'torch.load'"
         ),
         ("an instance", ArchiveBuilder.holding(Pickle.checkpoint(Array("(ios\nsystem\n".utf8))), "0x69"),
-        ("a new object", ArchiveBuilder.holding(Pickle.checkpoint(Pickle.global("torch", "Size") + [0x29, 0x81])), "0x81"),
-        ("a call of a type", ArchiveBuilder.holding(
-            Pickle.checkpoint(Pickle.call(Pickle.global("torch", "FloatStorage"), []))), "calls a type"),
-        ("a call of no name", ArchiveBuilder.holding(Pickle.checkpoint(Pickle.text("a") + Array(")R".utf8))), "no name"),
-        ("a state for a tensor", ArchiveBuilder.holding(
-            Pickle.checkpoint(Pickle.tensor() + Array("}b".utf8))), "foreign object"),
-        ("a sparse tensor", ArchiveBuilder.holding(
-            Pickle.checkpoint(Pickle.global("torch._utils", "_rebuild_sparse_tensor"))), "_rebuild_sparse_tensor"),
+        (
+            "a new object", ArchiveBuilder.holding(Pickle.checkpoint(Pickle.global("torch", "Size") + [0x29, 0x81])),
+            "0x81"
+        ),
+        (
+            "a call of a type",
+            ArchiveBuilder.holding(
+                Pickle.checkpoint(Pickle.call(Pickle.global("torch", "FloatStorage"), []))), "calls a type"
+        ),
+        (
+            "a call of no name", ArchiveBuilder.holding(Pickle.checkpoint(Pickle.text("a") + Array(")R".utf8))),
+            "no name"
+        ),
+        (
+            "a state for a tensor",
+            ArchiveBuilder.holding(
+                Pickle.checkpoint(Pickle.tensor() + Array("}b".utf8))), "foreign object"
+        ),
+        (
+            "a sparse tensor",
+            ArchiveBuilder.holding(
+                Pickle.checkpoint(Pickle.global("torch._utils", "_rebuild_sparse_tensor"))), "_rebuild_sparse_tensor"
+        ),
         // Malformed
         ("empty pickle", ArchiveBuilder.holding([]), "too early"),
         ("empty stack", ArchiveBuilder.holding([0x80, 2] + Array("R.".utf8)), "malformed"),
@@ -150,7 +174,8 @@ import Testing
     @Test func depthCostsNoStack() throws {
         let scratch = try Scratch()
         let depth = 1_000_000
-        let nested = [UInt8](repeating: UInt8(ascii: "]"), count: depth)
+        let nested =
+            [UInt8](repeating: UInt8(ascii: "]"), count: depth)
             + [UInt8](repeating: UInt8(ascii: "a"), count: depth - 1)
         let path = try scratch.put(ArchiveBuilder.holding(Pickle.checkpoint(nested)), "x.bin")
         #expect(try TorchCheckpoint(path).tensorNames.isEmpty)
