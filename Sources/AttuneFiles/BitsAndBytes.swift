@@ -62,7 +62,8 @@ extension TensorSource {
                 absmax: try part(".absmax", .float32, count: blocks), codebook: codebook, originalType: dtype)
         }
         guard let nestedSize = state["nested_blocksize"]?.intValue, (1...1 << 20).contains(nestedSize),
-            let offset = state["nested_offset"]?.doubleValue, state["nested_dtype"]?.stringValue == "float32"
+            let offset = state["nested_offset"]?.doubleValue, Float(offset).isFinite,
+            state["nested_dtype"]?.stringValue == "float32"
         else { throw invalid("its state lacks a valid nested_blocksize, nested_offset or nested_dtype") }
         let nested = QuantizedTensor.NestedScales(
             codes: try part(".absmax", .uint8, count: blocks),

@@ -60,6 +60,9 @@ public struct ModelDirectory: TensorSource {
         self.home = home
     }
 
+    /// Whether there is a tensor of that name.
+    public func contains(_ name: String) -> Bool { home[ByteString(name)] != nil }
+
     /// Type and shape of a tensor.
     public func description(of name: String) -> TensorDescription? {
         home[ByteString(name)].flatMap { sources[$0].description(of: name) }

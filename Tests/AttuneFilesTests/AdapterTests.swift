@@ -57,6 +57,17 @@ import Testing
         #expect(try !biased.configuration.targets(module: "model.layers.0.self_attn.o_proj"))
     }
 
+    /// Names as PEFT wrote them for `bias="all"` with a pair at `q_proj`.
+    @Test func biasesHaveTheNamesOfPEFT() {
+        let layer = "model.layers.0.self_attn"
+        #expect(
+            AdapterTensorName(baseTensor: layer + ".q_proj.bias", carriesPair: true).fileName
+                == "base_model.model.model.layers.0.self_attn.q_proj.base_layer.bias")
+        #expect(
+            AdapterTensorName(baseTensor: layer + ".k_proj.bias", carriesPair: false).fileName
+                == "base_model.model.model.layers.0.self_attn.k_proj.bias")
+    }
+
     @Test func defaultsAreThoseOfPEFT() throws {
         let smallest = try AdapterConfiguration(["peft_type": "LORA", "target_modules": ["q_proj"]], path: "x")
         #expect(smallest.rank == 8 && smallest.alpha == 8 && smallest.dropout == 0 && smallest.bias == "none")

@@ -66,6 +66,20 @@ import Testing
                 + "free some space and run again")
     }
 
+    /// Needs a volume of at most a few megabytes, such as `mount -t tmpfs -o size=1m`, named by the environment.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["ATTUNE_SMALL_VOLUME"] != nil))
+    func aFullVolumeKeepsTheOldFile() throws {
+        let volume = try #require(ProcessInfo.processInfo.environment["ATTUNE_SMALL_VOLUME"])
+        let path = volume + "/model.safetensors"
+        try AtomicFile.write(Array("old".utf8), to: path)
+        let file = try AtomicFile(path)
+        let error = failure { for _ in 0..<64 { try file.write([UInt8](repeating: 1, count: 1 << 20)) } }
+        #expect(error?.exitCode == 74 && error?.path == path)
+        let names = try Folder.names(in: volume)
+        #expect(names == ["model.safetensors"])
+        #expect(try bytes(path) == Array("old".utf8))
+    }
+
     @Test func aMissingFolderIsNamed() throws {
         let error = failure { try AtomicFile("/nowhere/there/x") }
         #expect(error?.exitCode == 66 && error?.path == "/nowhere/there")
