@@ -74,7 +74,8 @@ public struct AdapterConfiguration: Sendable, Equatable {
         let type = try fields.text("peft_type")
         guard type == "LORA" else {
             throw .unsupported(
-                path: path, problem: "peft_type is \(type.map { "'\($0)'" } ?? "missing"); Attune reads 'LORA' adapters")
+                path: path, problem: "peft_type is \(type.map { "'\($0)'" } ?? "missing"); Attune reads 'LORA' adapters"
+            )
         }
         rank = try fields.count("r") ?? rank
         alpha = try fields.number("lora_alpha") ?? alpha
@@ -167,9 +168,13 @@ extension AdapterConfiguration {
         let alphas = alphaPattern.map { (key: $0.pattern.text, value: whole($0.alpha)) }
         return JSONObject([
             ("alpha_pattern", .object(JSONObject(alphas))), ("base_model_name_or_path", text(baseModel)),
-            ("bias", .string(bias)), ("exclude_modules", modules(excludeModules)), ("fan_in_fan_out", .bool(fanInFanOut)),
+            ("bias", .string(bias)), ("exclude_modules", modules(excludeModules)),
+            ("fan_in_fan_out", .bool(fanInFanOut)),
             ("inference_mode", .bool(inferenceMode)), ("init_lora_weights", initialization),
-            ("layers_pattern", list(layersPattern?.map(\.text))),
+            (
+                "layers_pattern",
+                layersPattern?.count == 1 ? text(layersPattern?[0].text) : list(layersPattern?.map(\.text))
+            ),
             ("layers_to_transform", layersToTransform.map { .array($0.map { JSON($0) }) } ?? .null),
             ("lora_alpha", whole(alpha)), ("lora_bias", .bool(hasLoRABias)), ("lora_dropout", JSON(dropout)),
             ("modules_to_save", list(modulesToSave)), ("peft_type", "LORA"), ("peft_version", .string(peftVersion)),
@@ -187,11 +192,16 @@ private struct Fields {
 
     func invalid(_ problem: String) -> FilesError { .invalid(path: path, problem: problem) }
 
-    private func value(_ key: String) -> JSON? { json[key].flatMap { $0.isNull ? nil : $0 } }
+    private func value(_ key: String) -> JSON? {
+        guard let value = json[key], !value.isNull else { return nil }
+        return value
+    }
 
     private func typed<Value>(_ key: String, _ kind: String, _ convert: (JSON) -> Value?) throws(FilesError) -> Value? {
         guard let value = value(key) else { return nil }
-        guard let result = convert(value) else { throw invalid("'\(key)' is \(value.text().prefix(60)), expected \(kind)") }
+        guard let result = convert(value) else {
+            throw invalid("'\(key)' is \(value.text().prefix(60)), expected \(kind)")
+        }
         return result
     }
 

@@ -57,7 +57,8 @@ public struct AdapterDirectory: TensorSource {
             guard var name = AdapterTensorName(parsing: fileName) else {
                 throw .invalid(
                     path: source.path,
-                    problem: "tensor '\(fileName)' does not begin with '\(AdapterTensorName.prefix)'; is it a PEFT adapter?")
+                    problem:
+                        "tensor '\(fileName)' does not begin with '\(AdapterTensorName.prefix)'; is it a PEFT adapter?")
             }
             if name.part == nil {
                 name.module = Self.withoutWrapper(name.module)

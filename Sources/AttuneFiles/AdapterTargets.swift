@@ -91,7 +91,9 @@ extension AdapterConfiguration {
     private func matches(
         _ pattern: ModulePattern, _ module: String, _ fullMatch: ModulePattern.FullMatch?
     ) throws(FilesError) -> Bool {
-        guard let result = pattern.matchesSuffix(of: module, fullMatch: fullMatch) else { throw needsEngine(pattern.text) }
+        guard let result = pattern.matchesSuffix(of: module, fullMatch: fullMatch) else {
+            throw needsEngine(pattern.text)
+        }
         return result
     }
 

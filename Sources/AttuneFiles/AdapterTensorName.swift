@@ -33,6 +33,16 @@ public struct AdapterTensorName: Sendable, Hashable {
         self.part = part
     }
 
+    /// The name of a whole tensor of the base model, such as a trained bias or a saved module's weight.
+    ///
+    /// - Parameter carriesPair: whether its module also carries a low-rank pair. PEFT has then wrapped the module, and the
+    ///   tensor is found in its `base_layer`.
+    public init(baseTensor name: String, carriesPair: Bool) {
+        var segments = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        if carriesPair { segments.insert("base_layer", at: segments.count - 1) }
+        self.init(module: segments.joined(separator: "."), part: nil)
+    }
+
     /// Takes a name of a file apart; `nil` when PEFT's prefix is missing.
     public init?(parsing name: String) {
         guard name.hasPrefix(Self.prefix) else { return nil }

@@ -50,7 +50,8 @@ extension TensorSource {
         func part(_ suffix: String, _ dtype: DType, count: Int) throws(FilesError) -> Tensor {
             let part = try tensor(named: name + suffix)
             guard part.dtype == dtype, part.count == count else {
-                throw invalid("'\(suffix)' is \(part.dtype.rawValue) \(part.shape), expected \(count) \(dtype.rawValue)")
+                throw invalid(
+                    "'\(suffix)' is \(part.dtype.rawValue) \(part.shape), expected \(count) \(dtype.rawValue)")
             }
             return part.reshaped([count])
         }
@@ -61,7 +62,8 @@ extension TensorSource {
                 absmax: try part(".absmax", .float32, count: blocks), codebook: codebook, originalType: dtype)
         }
         guard let nestedSize = state["nested_blocksize"]?.intValue, (1...1 << 20).contains(nestedSize),
-            let offset = state["nested_offset"]?.doubleValue, state["nested_dtype"]?.stringValue == "float32"
+            let offset = state["nested_offset"]?.doubleValue, Float(offset).isFinite,
+            state["nested_dtype"]?.stringValue == "float32"
         else { throw invalid("its state lacks a valid nested_blocksize, nested_offset or nested_dtype") }
         let nested = QuantizedTensor.NestedScales(
             codes: try part(".absmax", .uint8, count: blocks),
@@ -84,7 +86,8 @@ extension TensorSource {
             let format = try tensor(named: formatName)
             guard format.dtype == .uint8, format.count == 1, format.address.load(as: UInt8.self) == 0 else {
                 throw .unsupported(
-                    path: path, problem: "'\(formatName)' is not row-major; save the model again with bitsandbytes 0.45 or later")
+                    path: path,
+                    problem: "'\(formatName)' is not row-major; save the model again with bitsandbytes 0.45 or later")
             }
         }
         return QuantizedTensor(

@@ -60,6 +60,9 @@ public struct ModelDirectory: TensorSource {
         self.home = home
     }
 
+    /// Whether there is a tensor of that name.
+    public func contains(_ name: String) -> Bool { home[ByteString(name)] != nil }
+
     /// Type and shape of a tensor.
     public func description(of name: String) -> TensorDescription? {
         home[ByteString(name)].flatMap { sources[$0].description(of: name) }
@@ -113,7 +116,8 @@ public struct ModelDirectory: TensorSource {
     /// A sentence for the user when the model brings Python code (`auto_map`), which is not run.
     public var codeNotice: String? {
         guard let map = config["auto_map"]?.objectValue, !map.isEmpty else { return nil }
-        return "\(path): config.json names Python code (auto_map); Attune does not run it and uses its own model instead"
+        return
+            "\(path): config.json names Python code (auto_map); Attune does not run it and uses its own model instead"
     }
 
     // MARK: Weights
@@ -153,7 +157,8 @@ public struct ModelDirectory: TensorSource {
 
     private static func noWeights(_ folder: String) -> FilesError {
         let names = (try? Folder.names(in: folder)) ?? []
-        if let other = names.first(where: { $0.hasSuffix(".gguf") || $0.hasSuffix(".h5") || $0.hasSuffix(".msgpack") }) {
+        if let other = names.first(where: { $0.hasSuffix(".gguf") || $0.hasSuffix(".h5") || $0.hasSuffix(".msgpack") })
+        {
             return .unsupported(path: folder, problem: "no safetensors or PyTorch weights in it, only '\(other)'")
         }
         return .missing(

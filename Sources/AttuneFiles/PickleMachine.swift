@@ -80,7 +80,10 @@ struct PickleError: Error {
 /// Reads a pickle of tensors without running anything: a machine that knows the instructions torch.save uses and a
 /// handful of names. Whatever else a file asks for is an error, so a hostile file can do nothing but fail.
 struct PickleMachine {
-    static let maximumByteCount = 256 << 20
+    static let maximumByteCount = 64 << 20
+    static let maximumTensorCount = 200_000
+    /// As in PyTorch. Without it a long list of sizes, written once and named by many tensors, would fill the memory.
+    static let maximumDimensionCount = 64
     static let maximumStackCount = 1 << 20
     static let maximumMemoCount = 1 << 20
 
@@ -103,7 +106,9 @@ struct PickleMachine {
             let code = try byte()
             if code == UInt8(ascii: ".") { return try pop() }
             try step(code)
-            guard stack.count <= Self.maximumStackCount, memo.count <= Self.maximumMemoCount else {
+            guard stack.count <= Self.maximumStackCount, memo.count <= Self.maximumMemoCount,
+                tensors.count <= Self.maximumTensorCount
+            else {
                 throw PickleError(problem: "its pickle needs too much memory")
             }
         }
@@ -322,6 +327,7 @@ struct PickleMachine {
     }
 
     private func integers(_ tuple: Int) throws(PickleError) -> [Int] {
+        guard tuples[tuple].count <= Self.maximumDimensionCount else { throw malformed }
         var result: [Int] = []
         for value in tuples[tuple] {
             guard case .integer(let number) = value, number >= 0 else { throw malformed }

@@ -44,7 +44,8 @@ public struct SafetensorsFile: TensorSource {
         guard let place = index[ByteString(name)] else { throw noTensor(name) }
         let entry = header.entries[place]
         guard let dtype = entry.dtype else {
-            throw .unsupported(path: path, problem: "tensor '\(name)' has type \(entry.typeName); convert the model first")
+            throw .unsupported(
+                path: path, problem: "tensor '\(name)' has type \(entry.typeName); convert the model first")
         }
         return try file.tensor(at: header.dataStart + entry.begin, shape: entry.shape, dtype: dtype)
     }

@@ -21,7 +21,8 @@ public enum ShardedWriter {
     public static func byteCount(parsing text: String) -> Int? {
         let trimmed = text.filter { $0 != " " }.uppercased()
         let units = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("KB", 1e3)]
-        let (number, factor) = units.first { trimmed.hasSuffix($0.0) }.map { (trimmed.dropLast(2), $0.1) } ?? (trimmed[...], 1)
+        let (number, factor) =
+            units.first { trimmed.hasSuffix($0.0) }.map { (trimmed.dropLast(2), $0.1) } ?? (trimmed[...], 1)
         guard let value = Double(number), value > 0, value * factor < 9e18 else { return nil }
         return Int(value * factor)
     }

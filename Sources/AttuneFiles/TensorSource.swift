@@ -28,7 +28,9 @@ public protocol TensorSource: Sendable {
     var path: String { get }
     /// All names, in the order of the file.
     var tensorNames: [String] { get }
-    /// Type and shape of a tensor, or `nil` when there is none of that name.
+    /// Whether there is a tensor of that name.
+    func contains(_ name: String) -> Bool
+    /// Type and shape of a tensor, or `nil` when there is none of that name or its type is one the engine lacks.
     func description(of name: String) -> TensorDescription?
     /// The tensor; a view of the mapped file where that is possible.
     /// - Throws: `FilesError`; `missing` when there is none of that name.
@@ -36,7 +38,7 @@ public protocol TensorSource: Sendable {
 }
 
 extension TensorSource {
-    /// Whether there is a tensor of that name.
+    /// Whether there is a tensor of that name and of a known type.
     public func contains(_ name: String) -> Bool { description(of: name) != nil }
 
     /// The error for a name that is not there.

@@ -25,7 +25,8 @@ public final class TorchCheckpoint: TensorSource {
             }
             throw .unsupported(
                 path: path,
-                problem: "in PyTorch's format from before 1.6; load it with torch.load and save it again as safetensors")
+                problem: "in PyTorch's format from before 1.6; load it with torch.load and save it again as safetensors"
+            )
         }
         archive = try ZipArchive(file)
         let pickles = archive.entries.filter { $0.name.hasSuffix("/data.pkl") && $0.name.utf8.count(of: "/") == 1 }
@@ -45,7 +46,8 @@ public final class TorchCheckpoint: TensorSource {
         } catch {
             guard error.isForeign else { throw archive.invalid(error.problem) }
             throw .unsupported(
-                path: path, problem: "refused: \(error.problem), and pickles are not run; save the tensors as safetensors")
+                path: path,
+                problem: "refused: \(error.problem), and pickles are not run; save the tensors as safetensors")
         }
         var tensors: [ByteString: PickleTensor] = [:]
         for (name, tensor) in named {
@@ -113,13 +115,16 @@ public final class TorchCheckpoint: TensorSource {
         let width = storage.dtype?.byteWidth ?? 1
         let (storageBytes, overflow) = storage.count.multipliedReportingOverflow(by: width)
         guard !overflow, storageBytes == entry.byteCount else {
-            throw archive.invalid("the data of tensor '\(name)' has \(entry.byteCount) bytes, not \(storage.count) elements")
+            throw archive.invalid(
+                "the data of tensor '\(name)' has \(entry.byteCount) bytes, not \(storage.count) elements")
         }
         guard tensor.dtype.bitWidth >= 8 else {
-            throw .unsupported(path: archive.file.path, problem: "tensor '\(name)' has four-bit elements; use safetensors")
+            throw .unsupported(
+                path: archive.file.path, problem: "tensor '\(name)' has four-bit elements; use safetensors")
         }
         let capacity = entry.byteCount / tensor.dtype.byteWidth
-        guard tensor.shape.count == tensor.strides.count, let last = tensor.lastElement, let count = tensor.checkedCount,
+        guard tensor.shape.count == tensor.strides.count, let last = tensor.lastElement,
+            let count = tensor.checkedCount,
             count == 0 ? tensor.offset <= capacity : last < capacity
         else { throw archive.invalid("tensor '\(name)' reaches outside its data") }
         guard count <= capacity else {

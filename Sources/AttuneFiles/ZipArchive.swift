@@ -114,7 +114,9 @@ struct ZipArchive {
     }
 
     private func directoryEntry(at place: Int, limit: Int) throws(FilesError) -> (entry: Entry, next: Int) {
-        guard place + 46 <= limit, try number(place, 4) == 0x0201_4B50 else { throw invalid("the directory is damaged") }
+        guard place + 46 <= limit, try number(place, 4) == 0x0201_4B50 else {
+            throw invalid("the directory is damaged")
+        }
         let (nameLength, extraLength) = (try number(place + 28, 2), try number(place + 30, 2))
         let next = place + 46 + nameLength + extraLength + (try number(place + 32, 2))
         guard next <= limit else { throw invalid("the directory is damaged") }
@@ -193,7 +195,8 @@ struct ZipArchive {
             let name = String(validating: file.bytes(offset..<(offset + length)), as: UTF8.self)
         else { throw invalid("an entry's name is not UTF-8") }
         let parts = name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        guard !name.isEmpty, !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "\\")), parts.first?.isEmpty == false,
+        guard !name.isEmpty, !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "\\")),
+            parts.first?.isEmpty == false,
             !parts.contains(where: { $0.elementsEqual("..".utf8) })
         else { throw invalid("entry '\(name)' names a place outside the archive") }
         return name
