@@ -2,6 +2,8 @@
 #include "machine.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define ITEM 8192  // elements of an item, a multiple of the blocks of the eight-bit moments
 
@@ -57,16 +59,24 @@ typedef struct {
     float momentum;
 } step_context;
 
+// The number a person wrote: 1 − 0.999f is 1.3e-5 off 0.001, which the moments would show, so rates go back to decimals.
+static double decimal(float x) {
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", (double)x);
+    return strtod(text, NULL);
+}
+
 static attune_adamw_constants constants_of(const attune_adamw_step *s) {
-    double bias1 = 1 - pow(s->beta1, (double)s->step), bias2 = 1 - pow(s->beta2, (double)s->step);
+    double rate = decimal(s->learning_rate), beta1 = decimal(s->beta1), beta2 = decimal(s->beta2);
+    double bias1 = 1 - pow(beta1, (double)s->step), bias2 = 1 - pow(beta2, (double)s->step);
     return (attune_adamw_constants){
-        .decay = (float)(1 - (double)s->learning_rate * s->weight_decay),
+        .decay = (float)(1 - rate * decimal(s->weight_decay)),
         .beta1 = s->beta1,
         .beta2 = s->beta2,
-        .one_minus_beta1 = (float)(1 - (double)s->beta1),
-        .one_minus_beta2 = (float)(1 - (double)s->beta2),
+        .one_minus_beta1 = (float)(1 - beta1),
+        .one_minus_beta2 = (float)(1 - beta2),
         .epsilon = s->epsilon,
-        .step_size = (float)(s->learning_rate / bias1),
+        .step_size = (float)(rate / bias1),
         .root2 = (float)sqrt(bias2),
         .gradient_scale = s->gradient_scale,
     };
@@ -144,8 +154,9 @@ void attune_adamw_8bit(
         .parameter = parameter, .gradient = gradient, .count = count, .constants = constants_of(step),
         .first_codes = first, .second_codes = second, .first_absmax = first_absmax, .second_absmax = second_absmax,
         .learning_rate = step->learning_rate, .weight_decay = step->weight_decay};
-    double bias1 = 1 - pow(step->beta1, (double)step->step), root2 = sqrt(1 - pow(step->beta2, (double)step->step));
-    c.step_size8 = (float)(-step->learning_rate * root2 / bias1);
+    double bias1 = 1 - pow(decimal(step->beta1), (double)step->step);
+    double root2 = sqrt(1 - pow(decimal(step->beta2), (double)step->step));
+    c.step_size8 = (float)(-decimal(step->learning_rate) * root2 / bias1);
     c.epsilon2 = (float)(root2 * step->epsilon);
     attune_dynamic_map(c.signed_map, 1);
     attune_dynamic_map(c.unsigned_map, 0);

@@ -1,0 +1,62 @@
+import AttuneCPU
+import AttuneTensor
+import Testing
+
+@Suite struct QuantizationTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        let set: InstructionSet
+        let dtype: DType
+        let format: QuantizationFormat
+        let rows: Int, columns: Int
+        let nested: Bool
+        var testDescription: String { "\(set) \(dtype) \(format) \(rows)×\(columns) nested \(nested)" }
+    }
+
+    static let cases: [Case] = Fixture.instructionSets.flatMap { set in
+        Fixture.computeTypes.flatMap { dtype in
+            QuantizationFormat.allCases.flatMap { format in
+                [(130, 192, true), (64, 64, false), (5, 200, true), (3, 7, false)].map {
+                    Case(set: set, dtype: dtype, format: format, rows: $0.0, columns: $0.1, nested: $0.2)
+                }
+            }
+        }
+    }
+
+    /// Every use of a packed quantized weight sees the bits that dequantizing and rounding gives.
+    @Test(arguments: cases) func packedEqualsDequantized(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        let source = try randomTensor(test.rows, test.columns, .float32, seed: 1)
+        let quantized = try backend.quantize(
+            source, format: test.format, blockSize: 64, doubleQuantization: test.nested)
+        let dense = try Tensor(zeros: [test.rows, test.columns], test.dtype)
+        backend.dequantize(dense, quantized)
+        #expect(error(dense, doubles(source)) < 0.2, "four bits are near the source")
+        let packed = try backend.pack(.quantized(quantized), computeType: test.dtype)
+        let plain = try backend.pack(.dense(dense), computeType: test.dtype)
+        let unpacked = try Tensor(zeros: [test.rows, test.columns], test.dtype)
+        backend.unpack(unpacked, packed)
+        #expect(bytes(unpacked) == bytes(dense))
+        let x = try randomTensor(9, test.columns, test.dtype, seed: 2)
+        let y = try Tensor(zeros: [9, test.rows], test.dtype)
+        let expected = try Tensor(zeros: [9, test.rows], test.dtype)
+        backend.linear(y, x, packed, bias: nil, extra: nil, scale: 1, residual: nil)
+        backend.linear(expected, x, plain, bias: nil, extra: nil, scale: 1, residual: nil)
+        #expect(bytes(y) == bytes(expected))
+        let dx = try Tensor(zeros: [9, test.columns], test.dtype)
+        let dexpected = try Tensor(zeros: [9, test.columns], test.dtype)
+        backend.linearInputGradient(dx, y, packed, extra: nil, scale: 1, residual: nil)
+        backend.linearInputGradient(dexpected, y, plain, extra: nil, scale: 1, residual: nil)
+        #expect(bytes(dx) == bytes(dexpected))
+        #expect(packed.byteCount < plain.byteCount || test.rows * test.columns < 2000)
+    }
+
+    @Test func wrongPartsAreRefused() throws {
+        let backend = try CPUBackend(threads: 1)
+        let source = try randomTensor(8, 64, .float32, seed: 1)
+        var quantized = try backend.quantize(source, format: .nf4, blockSize: 64, doubleQuantization: false)
+        quantized.absmax = try Tensor(zeros: [3])
+        #expect(throws: TensorError.self) { try backend.pack(.quantized(quantized), computeType: .float32) }
+        quantized.blockSize = 0
+        #expect(throws: TensorError.self) { try backend.pack(.quantized(quantized), computeType: .float32) }
+    }
+}
