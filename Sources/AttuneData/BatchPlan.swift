@@ -25,7 +25,8 @@ public struct BatchOptions: Sendable {
 
     /// Options.
     public init(
-        batchSize: Int, maxLength: Int, packing: PackingMode = .none, shuffles: Bool = true, groupsByLength: Bool = false,
+        batchSize: Int, maxLength: Int, packing: PackingMode = .none, shuffles: Bool = true,
+        groupsByLength: Bool = false,
         seed: UInt64 = 42
     ) {
         self.batchSize = batchSize

@@ -123,7 +123,8 @@ struct FieldReader {
             return fail("column 'output' is missing (found \(found)); add it or map it: columns: {output: NAME}")
         }
         if value(.prompt) != nil, requiresAnswer {
-            return fail("column 'completion' is missing (found \(found)); add it or map it: columns: {completion: NAME}")
+            return fail(
+                "column 'completion' is missing (found \(found)); add it or map it: columns: {completion: NAME}")
         }
         return fail(
             "no known columns (found \(found)); expected instruction/output, prompt/completion, messages, conversations "

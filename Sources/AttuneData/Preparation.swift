@@ -52,7 +52,9 @@ public struct PreparedRows: Sendable {
             do {
                 add(try encoder.encode(example), example, max(2, maxLength), overlength, false)
             } catch {
-                ledger.add(example.source, .dropped, "stops training: \((error as? DataError)?.message ?? "\(error)")", tokens: 0)
+                ledger.add(
+                    example.source, .dropped, "stops training: \((error as? DataError)?.message ?? "\(error)")",
+                    tokens: 0)
             }
         }
     }
@@ -89,12 +91,14 @@ public struct PreparedRows: Sendable {
 
     private mutating func cut(_ row: TrainingRow, to maxLength: Int) {
         let kept = TrainingRow(
-            tokens: Array(row.tokens.prefix(maxLength)), trained: Array(row.trained.prefix(maxLength)), source: row.source)
+            tokens: Array(row.tokens.prefix(maxLength)), trained: Array(row.trained.prefix(maxLength)),
+            source: row.source)
         let count = row.tokens.count
         let losesEnd = row.trained.dropFirst(maxLength).contains(true)
         guard kept.trainedCount > 0 else {
             ledger.add(
-                row.source, .dropped, "no token of the answer is within \(maxLength) tokens", tokens: count, lost: count,
+                row.source, .dropped, "no token of the answer is within \(maxLength) tokens", tokens: count,
+                lost: count,
                 losesAnswerEnd: losesEnd)
             return
         }
@@ -113,7 +117,8 @@ public struct PreparedRows: Sendable {
             if row.tokens.count - end == 1, maxLength > 2 { end -= 1 }
             rows.append(
                 TrainingRow(
-                    tokens: Array(row.tokens[start..<end]), trained: Array(row.trained[start..<end]), source: row.source))
+                    tokens: Array(row.tokens[start..<end]), trained: Array(row.trained[start..<end]), source: row.source
+                ))
             pieces += 1
             start = end
         }

@@ -172,7 +172,8 @@ public enum PromptForm: Sendable {
         _ renderer: (any ConversationRenderer)?
     ) throws(DataError) -> any ConversationRenderer {
         guard let renderer else {
-            throw DataError(.usage, "the model has no chat template; choose prompt_template: tutorial, or add a template")
+            throw DataError(
+                .usage, "the model has no chat template; choose prompt_template: tutorial, or add a template")
         }
         return renderer
     }

@@ -27,7 +27,8 @@ public struct PromptTemplate: Sendable, Equatable {
         if parser.rest.last == "\n" { parser.rest.removeLast() }
         let all = try parser.parse(closing: nil)
         guard let place = all.firstIndex(of: .field(.output)) else {
-            throw DataError(.badData, "\(name): the template has no {output} outside sections; put it where the answer goes")
+            throw DataError(
+                .badData, "\(name): the template has no {output} outside sections; put it where the answer goes")
         }
         var suffix = ""
         for piece in all[(place + 1)...] {

@@ -39,11 +39,13 @@ public struct RowLedger: Sendable {
     public init() {}
 
     mutating func add(
-        _ source: RowSource, _ bin: Bin, _ reason: String? = nil, tokens: Int, lost: Int = 0, losesAnswerEnd: Bool = false
+        _ source: RowSource, _ bin: Bin, _ reason: String? = nil, tokens: Int, lost: Int = 0,
+        losesAnswerEnd: Bool = false
     ) {
         entries.append(
             Entry(
-                source: source, bin: bin, reason: reason, tokens: tokens, tokensLost: lost, losesAnswerEnd: losesAnswerEnd))
+                source: source, bin: bin, reason: reason, tokens: tokens, tokensLost: lost,
+                losesAnswerEnd: losesAnswerEnd))
     }
 
     /// How many rows are in a bin.

@@ -39,7 +39,8 @@ struct Similarity {
                     let alike =
                         Self.jaccard(shingles, Self.shingles(own[other])) >= Self.threshold
                         && (shared[place] == shared[other]
-                            || Self.jaccard(Self.shingles(shared[place]), Self.shingles(shared[other])) >= Self.threshold)
+                            || Self.jaccard(Self.shingles(shared[place]), Self.shingles(shared[other]))
+                                >= Self.threshold)
                     if alike { join(other, place) }
                 }
                 buckets[band, default: []].append(place)
@@ -126,9 +127,7 @@ struct Similarity {
         var minima = [UInt64](repeating: .max, count: multipliers.count)
         for shingle in shingles {
             for (place, multiplier) in multipliers.enumerated() {
-                let value = shingle &* multiplier
-                // The low bits of a product depend on the low bits alone; folding lets all bits decide.
-                minima[place] = min(minima[place], value ^ value >> 32)
+                minima[place] = min(minima[place], shingle &* multiplier)
             }
         }
         return (0..<bandCount).map { band in

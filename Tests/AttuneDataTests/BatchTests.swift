@@ -1,0 +1,135 @@
+import AttuneData
+import Testing
+
+private func row(_ tokens: [Int32], prompt: Int = 0, line: Int = 1) -> TrainingRow {
+    TrainingRow(
+        tokens: tokens, trained: tokens.indices.map { $0 >= prompt }, source: RowSource(file: "f", line: line))
+}
+
+@Suite struct BatchTests {
+    @Test func targetsAreTheNextTokenInsideARow() {
+        let batch = Batch([row([1, 2, 3, 4], prompt: 2), row([5, 6])])
+        #expect(batch.tokens == [1, 2, 3, 4, 5, 6])
+        #expect(batch.targets == [-100, 3, 4, -100, 6, -100])
+        #expect(batch.rows.map(\.range) == [0..<4, 4..<6])
+        #expect(batch.trainedCount == 3)
+    }
+
+    @Test func packingFollowsTRL() {
+        // The example of TRL's documentation, and a trace of ties made with it.
+        #expect(Packing.bestFitDecreasing(lengths: [4, 2, 3, 1], capacity: 4) == [[0], [2, 3], [1]])
+        #expect(
+            Packing.bestFitDecreasing(lengths: PackingSample.lengths, capacity: PackingSample.capacity)
+                == PackingSample.bins)
+        #expect(Packing.bestFitDecreasing(lengths: [0, 3, 0], capacity: 4) == [[1]])
+    }
+
+    @Test func packingHoldsEveryRowOnceWithinCapacity() {
+        let lengths = (0..<2000).map { 1 + ($0 * 7919) % 1024 }
+        let bins = Packing.bestFitDecreasing(lengths: lengths, capacity: 1024)
+        #expect(bins.flatMap { $0 }.sorted() == Array(0..<2000))
+        let loads = bins.map { $0.reduce(0) { $0 + lengths[$1] } }
+        #expect(loads.allSatisfy { $0 <= 1024 })
+        #expect(Double(lengths.reduce(0, +)) / Double(bins.count * 1024) > 0.98)
+    }
+
+    @Test func plansCoverEveryRowEachEpoch() throws {
+        let rows = (0..<23).map { row(Array(repeating: Int32($0), count: 2 + $0 % 7), line: $0 + 1) }
+        for mode in BatchOptions.PackingMode.allCases {
+            for grouped in [false, true] {
+                let plan = try BatchPlan(
+                    rows, options: BatchOptions(batchSize: 4, maxLength: 16, packing: mode, groupsByLength: grouped))
+                for epoch in 0..<3 {
+                    let order = plan.order(epoch: epoch)
+                    let batches = (0..<plan.batchesPerEpoch).map { plan.batch(at: $0, order: order) }
+                    let tokens = batches.flatMap(\.tokens).sorted()
+                    #expect(tokens == rows.flatMap(\.tokens).sorted())
+                    #expect(batches.allSatisfy { $0.tokens.count <= plan.longestBatch })
+                }
+            }
+        }
+        let plan = try BatchPlan(rows, options: BatchOptions(batchSize: 4, maxLength: 16, shuffles: false))
+        #expect(plan.batchesPerEpoch == 6)
+        #expect(plan.batch(at: 0, order: plan.order(epoch: 1)).rows.map(\.source.line) == [1, 2, 3, 4])
+        #expect(plan.batch(at: 5, order: plan.order(epoch: 1)).rows.count == 3)
+        #expect(throws: DataError.self) { try BatchPlan(rows, options: BatchOptions(batchSize: 0, maxLength: 16)) }
+        #expect(throws: DataError.self) {
+            try BatchPlan(rows, options: BatchOptions(batchSize: 1, maxLength: 4, packing: .bestFit))
+        }
+    }
+
+    @Test func wrappedPiecesKeepNoBoundaries() throws {
+        let rows = [row([1, 2, 3]), row([4, 5, 6, 7])]
+        let plan = try BatchPlan(
+            rows, options: BatchOptions(batchSize: 1, maxLength: 5, packing: .wrapped, shuffles: false))
+        let order = plan.order(epoch: 0)
+        let first = plan.batch(at: 0, order: order)
+        #expect(first.tokens == [1, 2, 3, 4, 5])
+        #expect(first.targets == [2, 3, 4, 5, -100])
+        #expect(first.rows.count == 1)
+        #expect(plan.batch(at: 1, order: order).tokens == [6, 7])
+    }
+
+    @Test func sharedPrefixIsLaidOutOnce() throws {
+        let rows = [
+            row([1, 2, 3, 4, 9], prompt: 4), row([1, 2, 3, 4, 8, 7], prompt: 4), row([1, 2, 3, 5, 6], prompt: 4),
+        ]
+        let layout = try #require(PrefixLayout(rows))
+        #expect(layout.prefix == 0..<3)
+        #expect(layout.tokens == [1, 2, 3, 4, 9, 4, 8, 7, 5, 6])
+        #expect(layout.branches.map(\.range) == [3..<5, 5..<8, 8..<10])
+        #expect(layout.targets == [-100, -100, -100, 9, -100, 8, 7, -100, 6, -100])
+        #expect(layout.trainedCount == Batch(rows).trainedCount)
+        // With equal prompts the token from which the answer's first is predicted stays in the branch.
+        #expect(PrefixLayout.sharedPrefix(of: Array(rows.prefix(2))) == 3)
+        #expect(PrefixLayout([row([1, 2, 3]), row([4, 5, 6])]) == nil)
+        #expect(PrefixLayout(rows, minimum: 4) == nil)
+    }
+}
+
+@Suite struct RowOrderTests {
+    @Test func permutationsDependOnSeedAndEpochAlone() {
+        let order = RowOrder.shuffled(1000, seed: 42, epoch: 0)
+        #expect(order.sorted() == Array(0..<1000))
+        #expect(order == RowOrder.shuffled(1000, seed: 42, epoch: 0))
+        #expect(order != RowOrder.shuffled(1000, seed: 42, epoch: 1))
+        #expect(order != RowOrder.shuffled(1000, seed: 43, epoch: 0))
+        // Fixed for ever: a checkpoint of today resumes tomorrow.
+        #expect(RowOrder.shuffled(8, seed: 42, epoch: 3) == RowOrderSample.eight)
+        #expect(RowOrder.shuffled(0, seed: 1, epoch: 0).isEmpty)
+    }
+
+    @Test func shuffleIsFair() {
+        var counts = [Int](repeating: 0, count: 24)
+        for epoch in 0..<24_000 {
+            let order = RowOrder.shuffled(4, seed: 7, epoch: epoch)
+            let rank = order.indices.reduce(0) { sum, place in
+                sum * (4 - place) + order[(place + 1)...].count { $0 < order[place] }
+            }
+            counts[rank] += 1
+        }
+        // 23 degrees of freedom: above 60 with probability below 0.0001.
+        let statistic = counts.reduce(0.0) { $0 + Double(($1 - 1000) * ($1 - 1000)) / 1000 }
+        #expect(statistic < 60)
+    }
+
+    @Test func likeLengthsShareABatch() {
+        let lengths = (0..<400).map { 1 + ($0 * 37) % 200 }
+        let order = RowOrder.groupedByLength(lengths, batchSize: 8, seed: 1, epoch: 0)
+        #expect(order.sorted() == Array(0..<400))
+        #expect(lengths[order[0]] == lengths.max())
+        func waste(_ order: [Int]) -> Int {
+            stride(from: 0, to: 400, by: 8).reduce(0) { sum, start in
+                let batch = order[start..<(start + 8)].map { lengths[$0] }
+                return sum + 8 * (batch.max() ?? 0) - batch.reduce(0, +)
+            }
+        }
+        #expect(waste(order) * 5 < waste(RowOrder.shuffled(400, seed: 1, epoch: 0)))
+    }
+
+    @Test func cursorsWalkThroughEpochs() {
+        var cursor = Cursor()
+        for _ in 0..<7 { cursor = cursor.advanced(batchesPerEpoch: 3) }
+        #expect(cursor == Cursor(epoch: 2, position: 1))
+    }
+}
