@@ -23,6 +23,13 @@ public struct StepPlan: Sendable, Equatable {
         public var range: Range<Int>
         /// Whether the last row is the end of the text, so that a token can be sampled.
         public var reachesEnd: Bool
+
+        /// Joins the parts.
+        public init(id: Int, range: Range<Int>, reachesEnd: Bool) {
+            self.id = id
+            self.range = range
+            self.reachesEnd = reachesEnd
+        }
     }
 
     /// A block to be copied before the step, because its content is shared and will be written.
@@ -134,6 +141,13 @@ public struct Scheduler: Sendable {
             isStuck = planPrompts(&plan, &budget)
         }
         if !isStuck { admit(&plan, &budget) }
+        // Nothing runs although somebody waits: texts held back for their readers give way.
+        while plan.parts.isEmpty, waiting.contains(where: { sequences[$0]?.isPaused == false }),
+            let idle = running.last(where: { sequences[$0]?.isPaused == true })
+        {
+            preempt(idle, &plan)
+            admit(&plan, &budget)
+        }
         return plan
     }
 
