@@ -34,7 +34,8 @@ let package = Package(
         .target(
             name: "AttuneTraining",
             dependencies: ["AttuneModels", "AttuneData", "AttuneFiles", "AttuneJSON", "AttuneTracking", "Yams"]),
-        .target(name: "AttuneGeneration", dependencies: ["AttuneModels", "AttuneText", "AttuneJSON"]),
+        .target(
+            name: "AttuneGeneration", dependencies: ["AttuneModels", "AttuneText", "AttuneTensor", "AttuneJSON"]),
         .target(name: "AttuneEvaluation", dependencies: ["AttuneGeneration", "AttuneData", "AttuneJSON"]),
 
         // doors
@@ -67,7 +68,7 @@ let package = Package(
         .testTarget(
             name: "AttuneTrainingTests", dependencies: ["AttuneTraining", "AttuneCPU", "AttuneJSON"]),
         .testTarget(
-            name: "AttuneGenerationTests", dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneJSON"]),
+            name: "AttuneGenerationTests", dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneTensor", "AttuneJSON"]),
         .testTarget(
             name: "AttuneEvaluationTests", dependencies: ["AttuneEvaluation", "AttuneCPU", "AttuneJSON"]),
         .testTarget(name: "AttuneCommandTests", dependencies: ["Attune", "AttuneJSON"]),
