@@ -53,7 +53,8 @@ struct PostProcessor: Sendable {
             if leading > 0, addPrefixSpace, place == 0 || start == 0 { leading -= 1 }
             for _ in 0..<leading where start < end { start = after(start, text) }
             start = min(start, end)
-            if UTF8Scan.scalarCount(text[..<end]) >= trailing {
+            // A character has at most four bytes, so far from the start nothing need be counted.
+            if end >= trailing * 4 || UTF8Scan.scalarCount(text[..<end]) >= trailing {
                 for _ in 0..<trailing where end > start { end = before(end, text) }
             }
             encoding.offsets[place] = start..<max(start, end)

@@ -17,6 +17,8 @@ public final class Tokenizer: Sendable {
     private let processor: PostProcessor
     let decoders: [TokenDecoder]
     private let asksOrigin: Bool
+    /// The pattern that cuts words as they are tokenized; `splitter` then holds the steps before it.
+    private let wordPattern: LinearRegex?
     private let specialIDs: Set<Int32>
     private let scratch = Mutex<[WordScratch]>([])
 
@@ -32,7 +34,9 @@ public final class Tokenizer: Sendable {
 
     init(_ parts: TokenizerReader.Parts, roles: [String: String]) {
         normalizer = parts.normalizer
-        splitter = parts.splitter
+        let streaming = parts.splitter?.streaming(keepsBytes: parts.keepsBytes)
+        splitter = streaming.map(\.before) ?? parts.splitter
+        wordPattern = streaming?.pattern
         model = parts.model
         keepsBytes = parts.keepsBytes
         let added = AddedTokens(parts.added, vocabulary: parts.model.vocabulary, normalizer: parts.normalizer)
@@ -94,7 +98,7 @@ public final class Tokenizer: Sendable {
         return text.withUTF8 { buffer in
             var encoding = Encoding()
             withScratch { scratch in
-                run(buffer, tracksOrigin: true, scratch) { segment in append(segment, buffer, to: &encoding) }
+                run(buffer, tracksOrigin: true) { segment in append(segment, &scratch, to: &encoding) }
             }
             processor.apply(to: &encoding, text: buffer, addSpecialTokens: addSpecialTokens)
             return encoding
@@ -108,9 +112,17 @@ public final class Tokenizer: Sendable {
         text.withUTF8 { buffer in
             ids.reserveCapacity(buffer.count / 3 + 8)
             withScratch { scratch in
-                run(buffer, tracksOrigin: false, scratch) { segment in
-                    for piece in segment.pieces {
-                        if piece.token >= 0 { ids.append(piece.token) } else { appendIDs(piece, segment, to: &ids) }
+                run(buffer, tracksOrigin: false) { segment in
+                    segment.text.bytes.withUnsafeBufferPointer { buffer in
+                        for piece in segment.pieces {
+                            if piece.token >= 0 {
+                                ids.append(piece.token)
+                            } else {
+                                forEachWord(piece, buffer, &scratch) { _, spans in
+                                    for span in spans { ids.append(span.id) }
+                                }
+                            }
+                        }
                     }
                 }
             }
@@ -141,29 +153,25 @@ public final class Tokenizer: Sendable {
         }
     }
 
-    private func withScratch(_ body: (WordScratch) -> Void) {
-        let taken = scratch.withLock { $0.popLast() } ?? WordScratch()
-        body(taken)
-        scratch.withLock { $0.append(taken) }
+    private func withScratch(_ body: (inout WordScratch) -> Void) {
+        var taken = scratch.withLock { $0.popLast() } ?? WordScratch()
+        body(&taken)
+        scratch.withLock { [taken] pool in pool.append(taken) }
     }
 
-    /// A stretch between added tokens after it was normalized and cut into words.
+    /// A stretch between added tokens after it was normalized and cut.
     fileprivate struct Segment {
         var text: AlignedText
         var pieces: [TextPiece]
         /// Where the stretch begins in the input.
         var start: Int
-        let scratch: WordScratch
     }
 
-    private func run(
-        _ input: UnsafeBufferPointer<UInt8>, tracksOrigin: Bool, _ scratch: WordScratch, _ body: (Segment) -> Void
-    ) {
+    private func run(_ input: UnsafeBufferPointer<UInt8>, tracksOrigin: Bool, _ body: (Segment) -> Void) {
         for piece in added.findPlain(input) {
             let bytes = Array(input[piece.range])
             var segment = Segment(
-                text: AlignedText(bytes, tracksOrigin: tracksOrigin || asksOrigin), pieces: [], start: piece.start,
-                scratch: scratch)
+                text: AlignedText(bytes, tracksOrigin: tracksOrigin || asksOrigin), pieces: [], start: piece.start)
             if piece.token >= 0 {
                 segment.pieces = [TextPiece(start: 0, end: bytes.count, token: piece.token)]
                 body(segment)
@@ -180,55 +188,47 @@ public final class Tokenizer: Sendable {
         }
     }
 
-    @inline(__always)
-    private func appendIDs(_ piece: TextPiece, _ segment: Segment, to ids: inout [Int32]) {
-        let scratch = segment.scratch
-        segment.text.bytes.withUnsafeBufferPointer { buffer in
-            forEachWord(piece, buffer, scratch) { _, spans, cached in
-                if cached {
-                    for place in spans { ids.append(scratch.cache.span(place).id) }
-                } else {
-                    for place in spans { ids.append(scratch.spans[place].id) }
-                }
-            }
-        }
-    }
-
-    /// Tokenizes a piece word by word. The body gets the start of the word and where its tokens lie, in the cache or in
-    /// `scratch.spans`.
+    /// Tokenizes a piece word by word. The body gets the start of a word and its tokens.
     @inline(__always)
     private func forEachWord(
-        _ piece: TextPiece, _ buffer: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch,
-        _ body: (Int, Range<Int>, _ cached: Bool) -> Void
+        _ piece: TextPiece, _ buffer: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch,
+        _ body: (Int, UnsafeBufferPointer<TokenSpan>) -> Void
     ) {
         guard let base = buffer.baseAddress else { return }
+        if let wordPattern {
+            wordPattern.forEachStretch(base, in: piece.range) { start, end in
+                tokenize(base, start, end, &scratch, body)
+            }
+            return
+        }
         var start = piece.start
         while start < piece.end {
             var end = piece.end
             if case .bytePair(let model) = model { end = model.firstPart(base, from: start, to: end) }
-            let count = end - start
-            let word = UnsafeBufferPointer(start: base + start, count: count)
-            if count <= WordCache.maximumWord {
-                let hash = ByteHash.hash(base + start, count: count)
-                if let found = scratch.cache.find(base + start, count: count, hash: hash) {
-                    body(start, found, true)
-                } else {
-                    scratch.spans.removeAll(keepingCapacity: true)
-                    model.tokenize(word, scratch)
-                    scratch.cache.insert(base + start, count: count, hash: hash, scratch.spans[...])
-                    body(start, scratch.spans.indices, false)
-                }
-            } else {
-                scratch.spans.removeAll(keepingCapacity: true)
-                model.tokenize(word, scratch)
-                body(start, scratch.spans.indices, false)
-            }
+            tokenize(base, start, end, &scratch, body)
             start = end
         }
     }
 
-    private func append(_ segment: Segment, _ input: UnsafeBufferPointer<UInt8>, to encoding: inout Encoding) {
-        let scratch = segment.scratch
+    @inline(__always)
+    private func tokenize(
+        _ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ scratch: inout WordScratch,
+        _ body: (Int, UnsafeBufferPointer<TokenSpan>) -> Void
+    ) {
+        let count = end - start
+        let isKept = count <= WordCache.maximumWord
+        let hash = isKept ? ByteHash.hash(base + start, count: count) : 0
+        if isKept, let found = scratch.cache.find(base + start, count: count, hash: hash) {
+            scratch.cache.withSpans(found) { body(start, $0) }
+            return
+        }
+        scratch.spans.removeAll(keepingCapacity: true)
+        model.tokenize(UnsafeBufferPointer(start: base + start, count: count), &scratch)
+        if isKept { scratch.cache.insert(base + start, count: count, hash: hash, scratch.spans) }
+        scratch.spans.withUnsafeBufferPointer { body(start, $0) }
+    }
+
+    private func append(_ segment: Segment, _ scratch: inout WordScratch, to encoding: inout Encoding) {
         segment.text.bytes.withUnsafeBufferPointer { buffer in
             for piece in segment.pieces {
                 if piece.token >= 0 {
@@ -237,9 +237,8 @@ public final class Tokenizer: Sendable {
                     encoding.offsets.append(segment.origin(piece.range))
                     continue
                 }
-                forEachWord(piece, buffer, scratch) { start, spans, cached in
-                    for place in spans {
-                        let span = cached ? scratch.cache.span(place) : scratch.spans[place]
+                forEachWord(piece, buffer, &scratch) { start, spans in
+                    for span in spans {
                         let range = (start + Int(span.start))..<(start + Int(span.end))
                         encoding.ids.append(span.id)
                         encoding.tokens.append(tokenText(span.id, buffer[range]))
@@ -262,12 +261,30 @@ public final class Tokenizer: Sendable {
 
     /// The text of ids. Ids outside the vocabulary are passed over.
     public func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
+        if case .byteLevel? = decoders.first, decoders.count == 1 {
+            return decodeByteLevel(ids, skipSpecialTokens: skipSpecialTokens)
+        }
         var decoder = StreamDecoder(self, skipSpecialTokens: skipSpecialTokens)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(ids.count * 4)
         for id in ids { bytes.append(contentsOf: decoder.pushBytes(id)) }
         bytes.append(contentsOf: decoder.finishBytes())
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func decodeByteLevel(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(ids.count * 4)
+        for id in ids where !(skipSpecialTokens && isSpecial(id)) {
+            if case .bytePair(let model) = model, added.entryOfID[id] == nil, let raw = model.rawBytes(of: Int(id)) {
+                bytes.append(contentsOf: raw)
+            } else if let text = text(of: id) {
+                bytes.append(contentsOf: ByteAlphabet.bytes(of: String(decoding: text, as: UTF8.self)) ?? text)
+            }
+        }
+        var assembler = UTF8Assembler()
+        let text = assembler.push(bytes)
+        return String(decoding: text + assembler.finish(), as: UTF8.self)
     }
 
     /// The raw bytes a token adds when it is appended to a running text; they may be part of a character. Empty for an

@@ -5,6 +5,7 @@ struct BytePairModel: Sendable {
     let vocabulary: TokenIndex
     /// Token bytes when the vocabulary is byte-level and words arrive as raw bytes.
     private let rawIndex: TokenIndex?
+    /// The first symbol of every byte (raw words) or of every ASCII character, -1 where there is none.
     private let byteIDs: [Int32]
     private let merges: MergeTable
     private let options: Options
@@ -66,7 +67,7 @@ struct BytePairModel: Sendable {
             cuts = nil
         } else {
             rawIndex = nil
-            byteIDs = []
+            byteIDs = (UInt8(0)..<128).map { vocabulary.id(of: [$0]) }
             cuts = CutRule(pairs, vocabulary: vocabulary, options: options)
         }
     }
@@ -81,7 +82,7 @@ struct BytePairModel: Sendable {
     }
 
     /// Appends the tokens of a word to `scratch.spans`.
-    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch) {
+    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch) {
         guard let base = word.baseAddress, word.count > 0 else { return }
         if options.ignoresMerges {
             let id = rawIndex.map { $0.id(of: word) } ?? vocabulary.id(of: word)
@@ -92,8 +93,8 @@ struct BytePairModel: Sendable {
         }
         scratch.symbols.removeAll(keepingCapacity: true)
         scratch.lengths.removeAll(keepingCapacity: true)
-        if rawIndex != nil { addBytes(word, scratch) } else { addCharacters(base, count: word.count, scratch) }
-        if scratch.symbols.count > Self.scanLimit { mergeLong(scratch) } else { mergeShort(scratch) }
+        if rawIndex != nil { addBytes(word, &scratch) } else { addCharacters(base, count: word.count, &scratch) }
+        if scratch.symbols.count > Self.scanLimit { mergeLong(&scratch) } else { mergeShort(&scratch) }
         var start: Int32 = 0
         for place in scratch.symbols.indices {
             let end = start &+ scratch.lengths[place]
@@ -102,30 +103,30 @@ struct BytePairModel: Sendable {
         }
     }
 
-    private func addBytes(_ word: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch) {
+    private func addBytes(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch) {
         var unknown: Int32 = 0
         for byte in word {
             let id = byteIDs[Int(byte)]
             if id >= 0 {
-                flush(&unknown, scratch)
+                flush(&unknown, &scratch)
                 scratch.symbols.append(id)
                 scratch.lengths.append(1)
             } else if unknownID >= 0 {
-                if !options.fusesUnknown { flush(&unknown, scratch) }
+                if !options.fusesUnknown { flush(&unknown, &scratch) }
                 unknown += 1
             }
         }
-        flush(&unknown, scratch)
+        flush(&unknown, &scratch)
     }
 
-    private func flush(_ unknown: inout Int32, _ scratch: WordScratch) {
+    private func flush(_ unknown: inout Int32, _ scratch: inout WordScratch) {
         guard unknown > 0 else { return }
         scratch.symbols.append(unknownID)
         scratch.lengths.append(unknown)
         unknown = 0
     }
 
-    private func addCharacters(_ bytes: UnsafePointer<UInt8>, count: Int, _ scratch: WordScratch) {
+    private func addCharacters(_ bytes: UnsafePointer<UInt8>, count: Int, _ scratch: inout WordScratch) {
         var unknown: Int32 = 0
         var place = 0
         var decorated: [UInt8] = []
@@ -139,21 +140,25 @@ struct BytePairModel: Sendable {
                 decorated.append(contentsOf: text)
                 if place + length >= count, let suffix = options.endSuffix { decorated.append(contentsOf: suffix.utf8) }
             }
-            let id = isPlain ? vocabulary.id(of: text) : vocabulary.id(of: decorated)
+            let id =
+                !isPlain ? vocabulary.id(of: decorated) : length == 1 ? asciiID(text[0]) : vocabulary.id(of: text)
             if id >= 0 {
-                flush(&unknown, scratch)
+                flush(&unknown, &scratch)
                 scratch.symbols.append(id)
                 scratch.lengths.append(Int32(length))
-            } else if !addFallback(isPlain ? Array(text) : decorated, scratch), unknownID >= 0 {
-                if !options.fusesUnknown { flush(&unknown, scratch) }
+            } else if !addFallback(isPlain ? Array(text) : decorated, &scratch), unknownID >= 0 {
+                if !options.fusesUnknown { flush(&unknown, &scratch) }
                 unknown += Int32(length)
             }
             place += length
         }
-        flush(&unknown, scratch)
+        flush(&unknown, &scratch)
     }
 
-    private func addFallback(_ text: [UInt8], _ scratch: WordScratch) -> Bool {
+    @inline(__always)
+    private func asciiID(_ byte: UInt8) -> Int32 { byte < 128 ? byteIDs[Int(byte)] : -1 }
+
+    private func addFallback(_ text: [UInt8], _ scratch: inout WordScratch) -> Bool {
         guard options.byteFallback, text.allSatisfy({ fallbackIDs[Int($0)] >= 0 }) else { return false }
         for byte in text {
             scratch.symbols.append(fallbackIDs[Int(byte)])
@@ -163,7 +168,7 @@ struct BytePairModel: Sendable {
     }
 
     /// Looks for the lowest rank again after every merge.
-    private func mergeShort(_ scratch: WordScratch) {
+    private func mergeShort(_ scratch: inout WordScratch) {
         var count = scratch.symbols.count
         guard count > 1 else { return }
         scratch.ranks.removeAll(keepingCapacity: true)
@@ -171,92 +176,41 @@ struct BytePairModel: Sendable {
             scratch.ranks.append(merges.find(scratch.symbols[place], scratch.symbols[place + 1]))
         }
         scratch.ranks.append(MergeTable.none)
-        scratch.symbols.withUnsafeMutableBufferPointer { symbols in
-            scratch.lengths.withUnsafeMutableBufferPointer { lengths in
-                scratch.ranks.withUnsafeMutableBufferPointer { ranks in
-                    while true {
-                        // The rank stands in the upper half, so the value orders by rank; equal ones go left to right.
-                        var best = MergeTable.none
-                        var at = 0
-                        for place in 0..<(count - 1) where ranks[place] < best {
-                            best = ranks[place]
-                            at = place
-                        }
-                        guard best != MergeTable.none else { break }
-                        symbols[at] = Int32(truncatingIfNeeded: best & 0xFFFF_FFFF)
-                        lengths[at] &+= lengths[at + 1]
-                        count -= 1
-                        var place = at + 1
-                        while place < count {
-                            symbols[place] = symbols[place + 1]
-                            lengths[place] = lengths[place + 1]
-                            ranks[place] = ranks[place + 1]
-                            place += 1
-                        }
-                        if at > 0 { ranks[at - 1] = merges.find(symbols[at - 1], symbols[at]) }
-                        ranks[at] = at + 1 < count ? merges.find(symbols[at], symbols[at + 1]) : MergeTable.none
-                    }
-                }
+        var (symbols, lengths, ranks) = ([Int32](), [Int32](), [UInt64]())
+        swap(&symbols, &scratch.symbols)
+        swap(&lengths, &scratch.lengths)
+        swap(&ranks, &scratch.ranks)
+        while true {
+            // The rank stands in the upper half, so the value orders by rank; equal ones go left to right.
+            var best = MergeTable.none
+            var at = 0
+            for place in 0..<(count - 1) where ranks[place] < best {
+                best = ranks[place]
+                at = place
             }
+            guard best != MergeTable.none else { break }
+            symbols[at] = Int32(truncatingIfNeeded: best & 0xFFFF_FFFF)
+            lengths[at] &+= lengths[at + 1]
+            count -= 1
+            var place = at + 1
+            while place < count {
+                symbols[place] = symbols[place + 1]
+                lengths[place] = lengths[place + 1]
+                ranks[place] = ranks[place + 1]
+                place += 1
+            }
+            if at > 0 { ranks[at - 1] = merges.find(symbols[at - 1], symbols[at]) }
+            ranks[at] = at + 1 < count ? merges.find(symbols[at], symbols[at + 1]) : MergeTable.none
         }
-        scratch.symbols.removeLast(scratch.symbols.count - count)
-        scratch.lengths.removeLast(scratch.lengths.count - count)
+        symbols.removeLast(symbols.count - count)
+        lengths.removeLast(lengths.count - count)
+        swap(&symbols, &scratch.symbols)
+        swap(&lengths, &scratch.lengths)
+        swap(&ranks, &scratch.ranks)
     }
 
-    /// A linked list of symbols and a heap of candidate merges ordered by rank, then place.
-    private func mergeLong(_ scratch: WordScratch) {
-        let count = scratch.symbols.count
-        scratch.previous = (0..<Int32(count)).map { $0 - 1 }
-        scratch.next = (0..<Int32(count)).map { $0 + 1 < Int32(count) ? $0 + 1 : -1 }
-        var queue = MergeQueue(reusing: scratch.heap)
-        for place in 0..<(count - 1) {
-            let found = merges.find(scratch.symbols[place], scratch.symbols[place + 1])
-            if found != MergeTable.none { queue.append(rank: UInt32(found >> 32), place: UInt32(place)) }
-        }
-        queue.build()
-        scratch.symbols.withUnsafeMutableBufferPointer { symbols in
-            scratch.lengths.withUnsafeMutableBufferPointer { lengths in
-                scratch.previous.withUnsafeMutableBufferPointer { previous in
-                    scratch.next.withUnsafeMutableBufferPointer { next in
-                        while let top = queue.popFirst() {
-                            let place = Int(top & 0xFFFF_FFFF)
-                            // Length 0 marks a symbol that was joined to its left neighbour.
-                            guard lengths[place] > 0, next[place] >= 0 else { continue }
-                            let right = Int(next[place])
-                            let found = merges.find(symbols[place], symbols[right])
-                            guard found != MergeTable.none, found >> 32 == top >> 32 else { continue }
-                            symbols[place] = Int32(truncatingIfNeeded: found & 0xFFFF_FFFF)
-                            lengths[place] &+= lengths[right]
-                            lengths[right] = 0
-                            next[place] = next[right]
-                            if next[place] >= 0 { previous[Int(next[place])] = Int32(place) }
-                            if previous[place] >= 0 {
-                                let left = Int(previous[place])
-                                let found = merges.find(symbols[left], symbols[place])
-                                if found != MergeTable.none {
-                                    queue.insert(rank: UInt32(found >> 32), place: UInt32(left))
-                                }
-                            }
-                            if next[place] >= 0 {
-                                let found = merges.find(symbols[place], symbols[Int(next[place])])
-                                if found != MergeTable.none {
-                                    queue.insert(rank: UInt32(found >> 32), place: UInt32(place))
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        scratch.heap = queue.storage
-        var kept = 0
-        for place in 0..<count where scratch.lengths[place] > 0 {
-            scratch.symbols[kept] = scratch.symbols[place]
-            scratch.lengths[kept] = scratch.lengths[place]
-            kept += 1
-        }
-        scratch.symbols.removeLast(count - kept)
-        scratch.lengths.removeLast(count - kept)
+    private func mergeLong(_ scratch: inout WordScratch) {
+        scratch.links.merge(&scratch.symbols, &scratch.lengths, by: merges)
     }
 }
 

@@ -41,9 +41,9 @@ struct UnigramModel: Sendable {
     }
 
     /// Appends the tokens of a word to `scratch.spans`. Without an unknown token, what no token covers is dropped.
-    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch) {
+    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch) {
         guard let base = word.baseAddress, word.count > 0 else { return }
-        search(base, count: word.count, scratch)
+        search(base, count: word.count, &scratch)
         // Back from the end; neighbouring unknown stretches become one.
         var stretches: [Range<Int>] = []
         var end = word.count
@@ -62,10 +62,10 @@ struct UnigramModel: Sendable {
             end = start
         }
         if let last = unknownEnd { stretches.append(end..<last) }
-        for stretch in stretches.reversed() { emit(stretch, word, scratch) }
+        for stretch in stretches.reversed() { emit(stretch, word, &scratch) }
     }
 
-    private func search(_ bytes: UnsafePointer<UInt8>, count: Int, _ scratch: WordScratch) {
+    private func search(_ bytes: UnsafePointer<UInt8>, count: Int, _ scratch: inout WordScratch) {
         scratch.nodes.removeAll(keepingCapacity: true)
         scratch.nodes.append(contentsOf: repeatElement(Node(), count: count + 1))
         scratch.nodes.withUnsafeMutableBufferPointer { nodes in
@@ -100,7 +100,7 @@ struct UnigramModel: Sendable {
         }
     }
 
-    private func emit(_ stretch: Range<Int>, _ word: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch) {
+    private func emit(_ stretch: Range<Int>, _ word: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch) {
         let text = UnsafeBufferPointer(rebasing: word[stretch])
         let (start, end) = (Int32(clamping: stretch.lowerBound), Int32(clamping: stretch.upperBound))
         let id = vocabulary.id(of: text)

@@ -15,12 +15,12 @@ enum WordModel: Sendable {
     }
 
     /// Appends the tokens of a word to `scratch.spans`.
-    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch) {
+    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch) {
         switch self {
-        case .bytePair(let model): model.tokenize(word, scratch)
-        case .unigram(let model): model.tokenize(word, scratch)
-        case .wordPiece(let model): model.tokenize(word, scratch)
-        case .wordLevel(let model): model.tokenize(word, scratch)
+        case .bytePair(let model): model.tokenize(word, &scratch)
+        case .unigram(let model): model.tokenize(word, &scratch)
+        case .wordPiece(let model): model.tokenize(word, &scratch)
+        case .wordLevel(let model): model.tokenize(word, &scratch)
         }
     }
 }
@@ -44,7 +44,7 @@ struct WordPieceModel: Sendable {
         }
     }
 
-    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch) {
+    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch) {
         let whole = TokenSpan(id: unknownID, start: 0, end: Int32(clamping: word.count))
         guard UTF8Scan.scalarCount(word) <= maximumCharacters else {
             scratch.spans.append(whole)
@@ -88,7 +88,7 @@ struct WordLevelModel: Sendable {
         unknownID = vocabulary.id(of: unknownToken)
     }
 
-    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: WordScratch) {
+    func tokenize(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout WordScratch) {
         let known = vocabulary.id(of: word)
         let id = known >= 0 ? known : unknownID
         if id >= 0 { scratch.spans.append(TokenSpan(id: id, start: 0, end: Int32(clamping: word.count))) }

@@ -5,25 +5,21 @@ struct TokenSpan: Sendable {
     var end: Int32
 }
 
-/// Working memory of one encoding at a time: buffers of the merge loop and the words already seen.
-///
-/// It is handed from call to call through a pool and never used by two at once, which is what makes `@unchecked
-/// Sendable` true.
-final class WordScratch: @unchecked Sendable {
+/// Working memory of one encoding at a time: buffers of the merge loop and the words already seen. It is handed from
+/// call to call through a pool.
+struct WordScratch: Sendable {
     var spans: [TokenSpan] = []
     var symbols: [Int32] = []
     var lengths: [Int32] = []
     var ranks: [UInt64] = []
-    var previous: [Int32] = []
-    var next: [Int32] = []
-    var heap: [UInt64] = []
+    var links = MergeLinks()
     var nodes: [UnigramModel.Node] = []
     var cache = WordCache()
 }
 
 /// Words and their tokens, found by bytes. When full it starts afresh.
-struct WordCache {
-    private struct Slot {
+struct WordCache: Sendable {
+    private struct Slot: Sendable {
         var hash: UInt64 = 0
         var keyStart: UInt32 = 0
         var spanStart: UInt32 = 0
@@ -65,10 +61,13 @@ struct WordCache {
         }
     }
 
+    /// Hands over the tokens that `find` located.
     @inline(__always)
-    func span(_ place: Int) -> TokenSpan { spans[place] }
+    func withSpans(_ range: Range<Int>, _ body: (UnsafeBufferPointer<TokenSpan>) -> Void) {
+        spans.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[range])) }
+    }
 
-    mutating func insert(_ word: UnsafePointer<UInt8>, count: Int, hash: UInt64, _ new: ArraySlice<TokenSpan>) {
+    mutating func insert(_ word: UnsafePointer<UInt8>, count: Int, hash: UInt64, _ new: [TokenSpan]) {
         if slots.isEmpty || used * 2 >= Self.slotCount || keys.count > 1 << 24 {
             slots = [Slot](repeating: Slot(), count: Self.slotCount)
             keys.removeAll(keepingCapacity: true)

@@ -173,6 +173,30 @@ struct AlignedText: Sendable {
         isOriginal = false
     }
 
+    /// Replaces every occurrence of a byte in the whole text, as `replace` does, without a list of places. Only for a
+    /// text whose origin is not kept.
+    mutating func replaceByte(_ byte: UInt8, by content: [UInt8]) {
+        let count = bytes.reduce(0) { $0 + ($1 == byte ? 1 : 0) }
+        guard count > 0 else { return }
+        let size = bytes.count + count * (content.count - 1)
+        bytes = [UInt8](unsafeUninitializedCapacity: size) { output, written in
+            var place = 0
+            for old in bytes {
+                if old != byte {
+                    output.initializeElement(at: place, to: old)
+                    place += 1
+                } else {
+                    for new in content {
+                        output.initializeElement(at: place, to: new)
+                        place += 1
+                    }
+                }
+            }
+            written = place
+        }
+        isOriginal = false
+    }
+
     /// Joins the given stretches, each behind its prefix; returns where they then lie. A prefix takes the place in the
     /// original of the first character behind it.
     @discardableResult

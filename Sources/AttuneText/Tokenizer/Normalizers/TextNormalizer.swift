@@ -18,6 +18,8 @@ indirect enum TextNormalizer: Sendable {
             for step in steps { step.apply(to: &text) }
         case .prepend(let prefix):
             if !text.isEmpty { text.prepend(prefix) }
+        case .replace(.text(let pattern), let content) where pattern.count == 1 && !text.tracksOrigin:
+            text.replaceByte(pattern[0], by: content)
         case .replace(let pattern, let content):
             let matches = text.bytes.withUnsafeBufferPointer { buffer in
                 buffer.baseAddress.map { pattern.matches($0, in: 0..<buffer.count) } ?? []

@@ -30,13 +30,37 @@ public struct LinearRegex: Sendable {
     }
 
     /// The first match as a range of UTF-8 bytes.
-    public func firstMatch(in text: String) -> Range<Int>? { firstMatch(in: text, from: 0) }
-
-    /// The first match that begins at or behind a byte, which must be on a character.
-    func firstMatch(in text: String, from: Int) -> Range<Int>? {
+    public func firstMatch(in text: String) -> Range<Int>? {
         var text = text
         return text.withUTF8 { buffer in
-            withBase(buffer) { firstMatch($0, in: 0..<buffer.count, from: from) }
+            withBase(buffer) { firstMatch($0, in: 0..<buffer.count, from: 0) }
+        }
+    }
+
+    /// Whether the expression runs on the compiled matcher; very large ones run on the plain one.
+    package var isCompiled: Bool { automaton != nil }
+
+    /// All matches that do not overlap, found by the compiled or the plain matcher.
+    package func matches(in text: String, compiled: Bool) -> [Range<Int>] {
+        var text = text
+        return text.withUTF8 { buffer in
+            withBase(buffer) { bytes in
+                var found: [Range<Int>] = []
+                var place = 0
+                while place <= buffer.count {
+                    let match =
+                        compiled
+                        ? firstMatch(bytes, in: 0..<buffer.count, from: place)
+                        : simulation.search(bytes, in: 0..<buffer.count, from: place, anchored: false)
+                    guard let match else { break }
+                    found.append(match)
+                    place = match.upperBound
+                    guard match.isEmpty else { continue }
+                    guard place < buffer.count else { break }
+                    place += UTF8Scan.scalar(bytes, at: place, end: buffer.count).length
+                }
+                return found
+            }
         }
     }
 
@@ -46,6 +70,7 @@ public struct LinearRegex: Sendable {
     }
 
     /// The leftmost match at or behind `from`; `range` is what counts as the whole text.
+    @inline(__always)
     func firstMatch(_ bytes: UnsafePointer<UInt8>, in range: Range<Int>, from: Int) -> Range<Int>? {
         guard let automaton else { return simulation.search(bytes, in: range, from: from, anchored: false) }
         var position = from
@@ -58,6 +83,27 @@ public struct LinearRegex: Sendable {
                 return simulation.search(bytes, in: range, from: position, anchored: false)
             }
             position += program.classAhead(position, in: range, bytes).length
+            if !program.looksBehind { position = automaton.skip(bytes, in: range, from: position) }
         }
+    }
+
+    /// Cuts a stretch into matches and what lies between them; nothing empty is passed on.
+    @inline(__always)
+    func forEachStretch(_ bytes: UnsafePointer<UInt8>, in range: Range<Int>, _ body: (Int, Int) -> Void) {
+        var done = range.lowerBound
+        var place = done
+        while place < range.upperBound, let match = firstMatch(bytes, in: range, from: place) {
+            if match.lowerBound > done { body(done, match.lowerBound) }
+            done = match.lowerBound
+            if match.isEmpty {
+                guard done < range.upperBound else { break }
+                place = done + UTF8Scan.scalar(bytes, at: done, end: range.upperBound).length
+            } else {
+                body(done, match.upperBound)
+                done = match.upperBound
+                place = done
+            }
+        }
+        if done < range.upperBound { body(done, range.upperBound) }
     }
 }

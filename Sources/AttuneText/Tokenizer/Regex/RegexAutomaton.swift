@@ -117,4 +117,19 @@ struct RegexAutomaton: Sendable {
             }
         }
     }
+
+    /// The next place at which a match could begin, judged by one scalar; for patterns that do not look behind.
+    @inline(__always)
+    func skip(_ bytes: UnsafePointer<UInt8>, in range: Range<Int>, from: Int) -> Int {
+        transitions.withUnsafeBufferPointer { transitions in
+            let row = Int(startStates[0]) * stride
+            var position = from
+            while position < range.upperBound {
+                let (scalar, length) = UTF8Scan.scalar(bytes, at: position, end: range.upperBound)
+                guard transitions[row + Int(classOf[scalar])] == Self.dead else { break }
+                position += length
+            }
+            return position
+        }
+    }
 }

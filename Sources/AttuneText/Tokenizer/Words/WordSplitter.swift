@@ -84,6 +84,21 @@ indirect enum WordSplitter: Sendable {
         }
     }
 
+    /// The steps before the last cut by a pattern, and that pattern, when nothing is done behind it but reading bytes:
+    /// words can then be tokenized as they are found, without a list of them.
+    func streaming(keepsBytes: Bool) -> (before: WordSplitter?, pattern: LinearRegex)? {
+        guard keepsBytes else { return nil }
+        var steps: [WordSplitter] = if case .sequence(let steps) = self { steps } else { [self] }
+        guard case .byteLevel(false, let own)? = steps.popLast() else { return nil }
+        var pattern = own
+        if pattern == nil, case .split(.regex(let regex), .isolated, _)? = steps.last {
+            pattern = regex
+            steps.removeLast()
+        }
+        guard let pattern else { return nil }
+        return (steps.isEmpty ? nil : .sequence(steps), pattern)
+    }
+
     /// Whether a step asks where in the original a piece begins.
     var asksOrigin: Bool {
         switch self {
@@ -122,29 +137,13 @@ indirect enum WordSplitter: Sendable {
         text.bytes.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
             for piece in pieces {
-                guard piece.token < 0 else {
+                if piece.token >= 0 {
                     output.append(piece)
-                    continue
-                }
-                var done = piece.start
-                var place = piece.start
-                while place < piece.end, let match = regex.firstMatch(base, in: piece.range, from: place) {
-                    if match.isEmpty {
-                        guard match.lowerBound < piece.end else { break }
-                        if match.lowerBound > done {
-                            output.append(TextPiece(start: done, end: match.lowerBound))
-                            done = match.lowerBound
-                        }
-                        let length = UTF8Scan.scalar(base, at: match.lowerBound, end: piece.end).length
-                        place = match.lowerBound + length
-                        continue
+                } else {
+                    regex.forEachStretch(base, in: piece.range) { start, end in
+                        output.append(TextPiece(start: start, end: end))
                     }
-                    if match.lowerBound > done { output.append(TextPiece(start: done, end: match.lowerBound)) }
-                    output.append(TextPiece(start: match.lowerBound, end: match.upperBound))
-                    done = match.upperBound
-                    place = done
                 }
-                if done < piece.end { output.append(TextPiece(start: done, end: piece.end)) }
             }
         }
         pieces = output
