@@ -24,7 +24,9 @@ import Testing
                 let tokens = row["tokens"]?.arrayValue?.compactMap(\.stringValue) ?? []
                 let offsets = row["offsets"]?.arrayValue?.map { ($0[0]?.intValue ?? 0)..<($0[1]?.intValue ?? 0) } ?? []
                 #expect(encoding.ids == ids, "\(name): ids of \(text.debugDescription)")
-                #expect(tokenizer.ids(of: text, addSpecialTokens: true) == ids, "\(name): fast ids of \(text.debugDescription)")
+                #expect(
+                    tokenizer.ids(of: text, addSpecialTokens: true) == ids,
+                    "\(name): fast ids of \(text.debugDescription)")
                 #expect(
                     encoding.tokens.map { Array($0.utf8) } == tokens.map { Array($0.utf8) },
                     "\(name): tokens of \(text.debugDescription)")

@@ -11,8 +11,12 @@ import Testing
         var offsetsCompared = 0
         for row in try TokenizerReference.cases(in: folder) {
             let name = "\(folder.lastPathComponent) row \(row.id)"
-            if tokenizer.ids(of: row.text) != row.ids { wrong.append("\(name): ids of \(row.text.prefix(60).debugDescription)") }
-            if tokenizer.ids(of: row.text, addSpecialTokens: true) != row.idsSpecial { wrong.append("\(name): ids with special tokens") }
+            if tokenizer.ids(of: row.text) != row.ids {
+                wrong.append("\(name): ids of \(row.text.prefix(60).debugDescription)")
+            }
+            if tokenizer.ids(of: row.text, addSpecialTokens: true) != row.idsSpecial {
+                wrong.append("\(name): ids with special tokens")
+            }
             let encoding = tokenizer.encode(row.text, addSpecialTokens: false)
             if encoding.ids != row.ids { wrong.append("\(name): ids of encode") }
             if encoding.tokens.count != row.ids.count { wrong.append("\(name): tokens") }
@@ -20,13 +24,21 @@ import Testing
                 offsetsCompared += 1
                 if encoding.offsets != offsets {
                     let at = zip(encoding.offsets, offsets).enumerated().first { $0.element.0 != $0.element.1 }
-                    wrong.append("\(name): offsets, first \(String(describing: at)) of \(row.text.prefix(60).debugDescription)")
+                    wrong.append(
+                        "\(name): offsets, first \(String(describing: at)) of \(row.text.prefix(60).debugDescription)")
                 }
             }
-            if tokenizer.encode(row.text, addSpecialTokens: true).ids != row.idsSpecial { wrong.append("\(name): encode with special tokens") }
-            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: false), row.decoded) { wrong.append("\(name): decoded") }
-            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: true), row.decodedSkip) { wrong.append("\(name): decoded without special tokens") }
-            if !TokenizerReference.same(tokenizer.decode(row.idsSpecial, skipSpecialTokens: false), row.decodedSpecial) {
+            if tokenizer.encode(row.text, addSpecialTokens: true).ids != row.idsSpecial {
+                wrong.append("\(name): encode with special tokens")
+            }
+            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: false), row.decoded) {
+                wrong.append("\(name): decoded")
+            }
+            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: true), row.decodedSkip) {
+                wrong.append("\(name): decoded without special tokens")
+            }
+            if !TokenizerReference.same(tokenizer.decode(row.idsSpecial, skipSpecialTokens: false), row.decodedSpecial)
+            {
                 wrong.append("\(name): decoded with added special tokens")
             }
         }
@@ -39,8 +51,12 @@ import Testing
         var wrong: [String] = []
         for row in try TokenizerReference.decodeCases(in: folder) {
             let name = "\(folder.lastPathComponent) row \(row.id)"
-            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: false), row.decoded) { wrong.append(name) }
-            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: true), row.decodedSkip) { wrong.append("\(name) skip") }
+            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: false), row.decoded) {
+                wrong.append(name)
+            }
+            if !TokenizerReference.same(tokenizer.decode(row.ids, skipSpecialTokens: true), row.decodedSkip) {
+                wrong.append("\(name) skip")
+            }
         }
         #expect(wrong.isEmpty, "\(wrong.count) differences: \(wrong.prefix(8).joined(separator: "\n"))")
     }

@@ -125,14 +125,16 @@ def main():
         ("bertAccents", "What `BertNormalizer` removes as accents.", encode_set(removed(accents))),
         ("bertControl", "What `BertNormalizer` removes as control characters.", encode_set(removed(clean))),
     ])
-    scripts = []
+    scripts, scripted = [], set()
     for name in SCRIPTS:
-        try:
-            scripts.append(f"{name} {encode_set(matching(chr(92) + 'p{' + name + '}'))}")
-        except Exception:
-            print("the library has no script", name)
+        members = matching(rf"\p{{{name}}}")
+        scripted |= members
+        scripts.append(f"{name} {encode_set(members)}")
+    pieces = P.UnicodeScripts().pre_tokenize_str
+    free = {c for c in scripted if len(pieces("a" + chr(c))) == 1 and len(pieces("\u6f22" + chr(c))) == 1}
     write(out / "ScriptData.swift", "ScriptData", "The scripts of Unicode as runs.", [
         ("scripts", "For each script its name, then alternating gap and length in hexadecimal; ';' between.", " ; ".join(scripts)),
+        ("free", "Scalars of a script that `UnicodeScripts`, being older, takes for members of none.", encode_set(free)),
     ])
 
     nfd, nfkd, nfc = N.NFD(), N.NFKD(), N.NFC()

@@ -43,7 +43,8 @@ struct SentencePieceFile {
             }
         }
         guard !pieces.isEmpty else {
-            throw TokenizerError("no SentencePiece pieces; a tiktoken 'tokenizer.model' needs its tokenizer.json instead")
+            throw TokenizerError(
+                "no SentencePiece pieces; a tiktoken 'tokenizer.model' needs its tokenizer.json instead")
         }
     }
 

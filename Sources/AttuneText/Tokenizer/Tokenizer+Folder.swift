@@ -90,8 +90,9 @@ extension Tokenizer {
         }
         let template = PostProcessor.Step.template(
             before: try token("bos_token", addsBOS), after: try token("eos_token", addsEOS))
-        parts.processor.steps = parts.processor.steps.filter { step in
-            if case .trimOffsets = step { true } else { false }
-        } + [template]
+        parts.processor.steps =
+            parts.processor.steps.filter { step in
+                if case .trimOffsets = step { true } else { false }
+            } + [template]
     }
 }

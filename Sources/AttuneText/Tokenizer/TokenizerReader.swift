@@ -24,9 +24,10 @@ struct TokenizerReader {
         let normalizer = try json["normalizer"].flatMap { (value) throws(TokenizerError) in
             try readNormalizer(value, depth: 0)
         }
-        let splitters = try json["pre_tokenizer"].map { (value) throws(TokenizerError) in
-            try readSplitters(value, depth: 0)
-        } ?? []
+        let splitters =
+            try json["pre_tokenizer"].map { (value) throws(TokenizerError) in
+                try readSplitters(value, depth: 0)
+            } ?? []
         let keepsBytes = readsRawBytes(splitters, normalizer: json["normalizer"], model: model)
         let (wordModel, unknown) = try readModel(model, keepsBytes: keepsBytes)
         var parts = Parts(model: wordModel)
@@ -172,7 +173,9 @@ struct TokenizerReader {
             func token(_ key: String) throws(TokenizerError) -> PostProcessor.SpecialToken {
                 guard let text = value[key]?[0]?.stringValue, let id = value[key]?[1]?.intValue,
                     (0...TokenIndex.maximumID).contains(id)
-                else { throw TokenizerError("post_processor \(type): '\(key)' must be [token, id]; the file is damaged") }
+                else {
+                    throw TokenizerError("post_processor \(type): '\(key)' must be [token, id]; the file is damaged")
+                }
                 return PostProcessor.SpecialToken(id: Int32(id), text: text)
             }
             let template = PostProcessor.Step.template(before: [try token("cls")], after: [try token("sep")])

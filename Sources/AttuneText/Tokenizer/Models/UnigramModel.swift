@@ -23,7 +23,8 @@ struct UnigramModel: Sendable {
             throw TokenizerError("model Unigram: more than \(TokenIndex.maximumID) tokens")
         }
         if let unknownID, !pieces.indices.contains(unknownID) {
-            throw TokenizerError("model Unigram: unk_id \(unknownID) is outside the vocabulary of \(pieces.count) tokens")
+            throw TokenizerError(
+                "model Unigram: unk_id \(unknownID) is outside the vocabulary of \(pieces.count) tokens")
         }
         var vocabulary = TokenIndex(capacity: pieces.count)
         var trie = ByteTrie()

@@ -8,8 +8,6 @@ struct AlignedText: Sendable {
     private var spans: [Span]?
     /// Whether the origin of the bytes must be known.
     let tracksOrigin: Bool
-    /// Whether the bytes are still those of the original.
-    private(set) var isOriginal = true
 
     struct Span: Sendable {
         var start: Int
@@ -66,7 +64,6 @@ struct AlignedText: Sendable {
         guard tracksOrigin else {
             for step in steps { output.append(scalar: step.scalar) }
             bytes = output
-            isOriginal = false
             return
         }
         let old = currentSpans()
@@ -88,7 +85,6 @@ struct AlignedText: Sendable {
         }
         bytes = output
         spans = new
-        isOriginal = false
     }
 
     private func after(_ place: Int) -> Int {
@@ -170,7 +166,6 @@ struct AlignedText: Sendable {
             spans = new
         }
         bytes = output
-        isOriginal = false
     }
 
     /// Replaces every occurrence of a byte in the whole text, as `replace` does, without a list of places. Only for a
@@ -194,7 +189,6 @@ struct AlignedText: Sendable {
             }
             written = place
         }
-        isOriginal = false
     }
 
     /// Joins the given stretches, each behind its prefix; returns where they then lie. A prefix takes the place in the
@@ -221,7 +215,6 @@ struct AlignedText: Sendable {
         }
         bytes = output
         if tracksOrigin { spans = new }
-        isOriginal = false
         return places
     }
 
@@ -248,7 +241,6 @@ struct AlignedText: Sendable {
         }
         bytes = output
         if tracksOrigin { spans = new }
-        isOriginal = false
     }
 }
 

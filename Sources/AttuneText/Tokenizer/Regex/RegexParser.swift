@@ -138,7 +138,8 @@ struct RegexParser {
             return nil
         }
         let minimum = low ?? 0
-        guard minimum <= Self.maximumRepeat, (high ?? 0) <= Self.maximumRepeat, high.map({ $0 >= minimum }) ?? true else {
+        guard minimum <= Self.maximumRepeat, (high ?? 0) <= Self.maximumRepeat, high.map({ $0 >= minimum }) ?? true
+        else {
             throw error("repeat count beyond \(Self.maximumRepeat) or out of order")
         }
         return (minimum, high)
@@ -187,7 +188,9 @@ struct RegexParser {
     private mutating func parseGroup() throws(RegexError) -> RegexNode {
         guard take("?") else { return try closeGroup() }
         if take(":") { return try closeGroup() }
-        for (mark, ahead, negative) in [("=", true, false), ("!", true, true), ("<=", false, false), ("<!", false, true)]
+        for (mark, ahead, negative) in [
+            ("=", true, false), ("!", true, true), ("<=", false, false), ("<!", false, true),
+        ]
         where take(mark) {
             let inner = try closeGroup()
             guard let set = Self.singleSet(inner) else {

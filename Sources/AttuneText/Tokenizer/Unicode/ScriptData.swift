@@ -71,4 +71,20 @@ enum ScriptData {
         Vithkuqi 10570 b 1 f 1 7 1 2 1 b 1 f 1 7 1 2 ; Wancho 1e2c0 3a 5 1 ; Warang_Citi 118a0 53 c 1 ; Yezidi 10e80 \
         2a 1 3 2 2 ; Yi a000 48d 3 37 ; Zanabazar_Square 11a00 48
         """
+
+    /// Scalars of a script that `UnicodeScripts`, being older, takes for members of none.
+    static let free: StaticString = """
+        20 1 53f 1 27 1 66 1 2d 1 1df 3 60 b 5 1f 1 2 5 9 15 1 8 16 128 3 77 1 83 6 55 1 ae 1 37 1 20 1 19 1 c 1 58 1 \
+        15 1 c 1 3 1 36 2 44 1 104 1 2 1 2 1 1 6 4 1 7 1 7 2 2 1 d 1 13 1 83e 1 7 1 9 1 ef 1 68 1 246 10 7d 1 1 2 2d 3 \
+        109 2 5 2b 2 3 37 1 2 1 fb 5 2c4 2 33e 1 27 3 76d 1 22 3 c 1 8 1a 4 10 2f 1 2f 1 1e5 19 19e 4 12e 2 8b 5 24 2 \
+        9 1 10f 1 1ab6 a 5216 2a 7af 1 8 16 2 2 1 1 1 8 15 5 35 1 d1 2 266 6 5056 1 17d 10 7f 1 2e 2 39c 1 190 3 240 b \
+        1 f 1 7 1 2 1 b 1 f 1 7 1 2 1c3 6 1 2a 1 9 279 2 12 1 2b7 28 8 a 146 2a 1 3 2 2 10 3 37 2c 8 2a 16 1a 26 1c 14 \
+        17 79 6 4c 1 a 1 76 4 86 2 6f 3 f9 1 11e 1 3 4 256 2 16 14 36 1 25 7 b9 3c c4 7 2 1 2 8 1 2 1 1e 1 2 2 c 9 a \
+        46 8 2 2e 2 b 1b 48 8 53 d 10 40 a 1f6 7 1 2 1 2c 3 1 1 2 1 9 8 a 6 6 1 2 1 25 1 2 1 6 7 a 136 19 7 11 1 29 3 \
+        1d 55 1 f 32 d 1 f90 63 43c 27 a f9b 2675 4f 1 a 376 5b aa 6 4 1 2f 9 59 4 b 2 17fb b 2fb 1e3 29 a 22e7 4 1 7 \
+        1 2 3 121 f 1 1d 3 2 1 e 4 8 18c 1904 fa 6 1b4 4c 2e 2 17 9 74 225 2 d5 14 c 14 7e 7 b87 1f 6 6 105 3e 21 1 70 \
+        2d 3 e 2 a 4 2 140 1f 11 3a 5 1 1d0 2a 2e6 7 1 4 1 2 1 f 14c 1 325 44 4c 3d 3cf 3 1f 1 3c 4 3d 1 b2 6 46d 5 4 \
+        4 17 6 77 3 4 5 55 5 6 c 4 1 bf c 4 2 3e 10 f 1 8 8 1 2 c 1 c 4 f 21 12 2e 1 93 c e 2 d 3 a 5 38 7 f 2 b 6 9 7 \
+        93 1 66 aadd 9 1055 5 1776 1d31 f 26e 11a2 134b 5 1060
+        """
 }

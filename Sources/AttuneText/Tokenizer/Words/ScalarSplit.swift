@@ -61,21 +61,28 @@ struct ScalarSplit: Sendable {
 
 /// Cuts where the writing system changes, as `UnicodeScripts` does: kana count as Han, spaces go with anything.
 enum ScriptSplit {
-    private static let spaceScript: UInt8 = 255
+    /// Spaces and what no script claims.
+    private static let noScript: UInt8 = 0
     private static let scriptOf: ScalarTable = {
         var assignments: [(set: ScalarSet, value: UInt8)] = []
+        var moved: [(set: ScalarSet, value: UInt8)] = []
         var han = ScalarSet([0x30FC...0x30FC])
         var number: UInt8 = 2
         for (name, set) in ScalarClasses.scripts.sorted(by: { $0.key < $1.key }) {
             if ["han", "hiragana", "katakana"].contains(name) {
                 han = han.union(set)
-            } else {
-                assignments.append((set, number))
-                number += 1
+                continue
             }
+            assignments.append((set, number))
+            // Here the table of the library is older than the scripts.
+            if name == "common" { moved.append((ScalarSet([0x589...0x589, 0x61C...0x61C]), number)) }
+            if name == "devanagari" { moved.append((ScalarSet([0x953...0x954]), number)) }
+            number += 1
         }
+        assignments += moved
         assignments.append((han, 1))
-        assignments.append((ScalarSet([0x20...0x20]), spaceScript))
+        assignments.append((ScalarSet(gapsAndLengths: ScalarClasses.bytes(ScriptData.free)), noScript))
+        assignments.append((ScalarSet([0x20...0x20]), noScript))
         return ScalarTable(assignments)
     }()
 
@@ -87,7 +94,7 @@ enum ScriptSplit {
             while place < range.upperBound {
                 let (scalar, length) = UTF8Scan.scalar(bytes, at: place, end: range.upperBound)
                 let script = scriptOf[scalar]
-                if script != spaceScript {
+                if script != noScript {
                     if last != script {
                         if let start { emit(start, place) }
                         start = place
