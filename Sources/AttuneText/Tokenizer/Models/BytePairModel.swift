@@ -7,6 +7,8 @@ struct BytePairModel: Sendable {
     private let rawIndex: TokenIndex?
     /// The first symbol of every byte (raw words) or of every ASCII character, -1 where there is none.
     private let byteIDs: [Int32]
+    /// Whether some byte has no first symbol.
+    private let missesBytes: Bool
     private let merges: MergeTable
     private let options: Options
     /// `<0x00>` … `<0xFF>`, -1 where missing.
@@ -54,6 +56,7 @@ struct BytePairModel: Sendable {
             table.insert(left: left, right: right, rank: UInt32(rank), result: whole)
         }
         merges = table
+        var missesBytes = false
         if rawBytes {
             var raw = TokenIndex(capacity: vocabulary.count)
             for id in 0..<vocabulary.idLimit {
@@ -63,6 +66,7 @@ struct BytePairModel: Sendable {
                 bytes.withUnsafeBufferPointer { raw.insert($0, id: Int32(id)) }
             }
             byteIDs = (UInt8(0)...255).map { raw.id(of: [$0]) }
+            missesBytes = byteIDs.contains(-1)
             rawIndex = raw
             cuts = nil
         } else {
@@ -70,6 +74,7 @@ struct BytePairModel: Sendable {
             byteIDs = (UInt8(0)..<128).map { vocabulary.id(of: [$0]) }
             cuts = CutRule(pairs, vocabulary: vocabulary, options: options)
         }
+        self.missesBytes = missesBytes
     }
 
     /// The bytes of a token of a byte-level vocabulary.
@@ -94,12 +99,33 @@ struct BytePairModel: Sendable {
         scratch.symbols.removeAll(keepingCapacity: true)
         scratch.lengths.removeAll(keepingCapacity: true)
         if rawIndex != nil { addBytes(word, &scratch) } else { addCharacters(base, count: word.count, &scratch) }
+        let dropsBytes = rawIndex != nil && unknownID < 0 && missesBytes && word.contains { byteIDs[Int($0)] < 0 }
         if scratch.symbols.count > Self.scanLimit { mergeLong(&scratch) } else { mergeShort(&scratch) }
         var start: Int32 = 0
         for place in scratch.symbols.indices {
             let end = start &+ scratch.lengths[place]
             scratch.spans.append(TokenSpan(id: scratch.symbols[place], start: start, end: end))
             start = end
+        }
+        if dropsBytes { shiftSpans(word, scratch.symbols.count, &scratch) }
+    }
+
+    /// Where bytes without a token were dropped, `tokenizers` counts the places of the tokens in the text of the byte
+    /// alphabet as if nothing were missing before them; this finds the bytes it then names.
+    private func shiftSpans(_ word: UnsafeBufferPointer<UInt8>, _ count: Int, _ scratch: inout WordScratch) {
+        let width = { (byte: UInt8) in ByteAlphabet.textOfByte[Int(byte)].count }
+        var byteAt: [Int32] = []
+        for (place, byte) in word.enumerated() {
+            byteAt.append(contentsOf: repeatElement(Int32(clamping: place), count: width(byte)))
+        }
+        var position = 0
+        for place in (scratch.spans.count - count)..<scratch.spans.count {
+            let bytes = rawIndex?.text(of: Int(scratch.spans[place].id)) ?? []
+            let end = min(position + bytes.reduce(0) { $0 + width($1) }, byteAt.count)
+            guard position < end else { return }
+            scratch.spans[place].start = byteAt[position]
+            scratch.spans[place].end = byteAt[end - 1] + 1
+            position = end
         }
     }
 

@@ -14,9 +14,9 @@ enum ScalarClasses {
     static let bertControl = set(CategoryData.bertControl)
     static let decimalDigits = category("Nd") ?? ScalarSet()
 
-    /// Ideographs that `BertNormalizer` surrounds with spaces.
+    /// Ideographs that `BertNormalizer` surrounds with spaces; U+2B820 to U+2B91F are left out there too.
     static let bertIdeographs = ScalarSet([
-        0x4E00...0x9FFF, 0x3400...0x4DBF, 0x20000...0x2A6DF, 0x2A700...0x2B73F, 0x2B740...0x2B81F, 0x2B820...0x2CEAF,
+        0x4E00...0x9FFF, 0x3400...0x4DBF, 0x20000...0x2A6DF, 0x2A700...0x2B73F, 0x2B740...0x2B81F, 0x2B920...0x2CEAF,
         0xF900...0xFAFF, 0x2F800...0x2FA1F,
     ])
 
