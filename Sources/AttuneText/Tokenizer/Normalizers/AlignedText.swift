@@ -114,8 +114,20 @@ struct AlignedText: Sendable {
         }
     }
 
+    /// Writes the text anew, character by character; only for a text whose origin is not kept.
+    private mutating func rewrite(_ body: (UInt32, inout [UInt8]) -> Void) {
+        var output: [UInt8] = []
+        output.reserveCapacity(bytes.count + 16)
+        forEachScalar { body($0, &output) }
+        bytes = output
+    }
+
     /// Keeps the characters that satisfy a condition.
     mutating func filter(_ keep: (UInt32) -> Bool) {
+        guard tracksOrigin else {
+            rewrite { scalar, output in if keep(scalar) { output.append(scalar: scalar) } }
+            return
+        }
         var steps: [Step] = []
         var removed = 0
         var leading = 0
@@ -136,7 +148,16 @@ struct AlignedText: Sendable {
 
     /// Replaces characters one by one.
     mutating func map(_ change: (UInt32) -> UInt32) {
+        guard tracksOrigin else {
+            rewrite { scalar, output in output.append(scalar: change(scalar)) }
+            return
+        }
         transform(steps.map { Step(scalar: change($0.scalar), change: 0) })
+    }
+
+    /// Replaces ASCII bytes by ASCII bytes one for one, so that nothing moves.
+    mutating func mapASCII(_ change: (UInt8) -> UInt8) {
+        for place in bytes.indices where bytes[place] < 0x80 { bytes[place] = change(bytes[place]) }
     }
 
     /// Puts a text before the first character; it takes that character's place in the original.

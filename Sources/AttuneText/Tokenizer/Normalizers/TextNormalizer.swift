@@ -60,6 +60,10 @@ indirect enum TextNormalizer: Sendable {
     private static func isASCII(_ text: AlignedText) -> Bool { text.bytes.allSatisfy { $0 < 0x80 } }
 
     private static func lowercase(_ text: inout AlignedText) {
+        if isASCII(text) {
+            text.mapASCII { (0x41...0x5A).contains($0) ? $0 + 0x20 : $0 }
+            return
+        }
         var steps: [AlignedText.Step] = []
         steps.reserveCapacity(text.bytes.count)
         var changed = false
@@ -83,6 +87,10 @@ indirect enum TextNormalizer: Sendable {
     }
 
     private static func clean(_ text: inout AlignedText) {
+        if text.bytes.allSatisfy({ $0 < 0x7F && ($0 >= 0x20 || $0 == 0x09 || $0 == 0x0A || $0 == 0x0D) }) {
+            text.mapASCII { $0 < 0x20 ? 0x20 : $0 }
+            return
+        }
         text.filter { scalar in
             guard scalar >= 0x20 else { return scalar == 0x09 || scalar == 0x0A || scalar == 0x0D }
             return scalar < 0x7F || !ScalarClasses.bertControl.contains(scalar)

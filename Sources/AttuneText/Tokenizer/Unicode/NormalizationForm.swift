@@ -48,6 +48,10 @@ enum NormalizationForm: Sendable {
     }
 
     private func decompose(_ scalar: UInt32, into steps: inout [AlignedText.Step]) {
+        if scalar < 0xA0 {
+            steps.append(AlignedText.Step(scalar: scalar, change: 0))
+            return
+        }
         let flags = Self.flags[scalar]
         if flags & (Self.decomposes | Self.hasCompatible) == 0 {
             steps.append(AlignedText.Step(scalar: scalar, change: 0))
@@ -109,6 +113,8 @@ enum NormalizationForm: Sendable {
     }
 
     private static func composed(_ first: UInt32, _ second: UInt32) -> UInt32? {
+        // U+0300 is the first scalar that joins another.
+        guard second >= 0x300, flags[second] & joins != 0 else { return nil }
         if (0x1100..<0x1113).contains(first), (0x1161..<0x1176).contains(second) {
             return 0xAC00 + ((first - 0x1100) * 21 + (second - 0x1161)) * 28
         }

@@ -58,12 +58,7 @@ indirect enum WordSplitter: Sendable {
         case .characters(let split): split.apply(to: text, &pieces)
         case .metaspace(let replacement, let scheme, let split):
             Self.metaspace(&text, &pieces, replacement, scheme, originalStart: originalStart)
-            if split {
-                Self.cut(text, &pieces) { bytes, range, emit in
-                    let matches = TextPattern.text(replacement).matches(bytes, in: range)
-                    Self.emit(matches, of: range, .mergedWithNext, invert: false, emit)
-                }
-            }
+            if split { Self.cutBefore(replacement, text, &pieces) }
         case .scripts: ScriptSplit.apply(to: text, &pieces)
         case .fixedLength(let length):
             Self.cut(text, &pieces) { bytes, range, emit in
@@ -204,6 +199,24 @@ indirect enum WordSplitter: Sendable {
         }
     }
 
+    /// Cuts before every occurrence of a text: `mergedWithNext` without the list of matches.
+    private static func cutBefore(_ mark: [UInt8], _ text: AlignedText, _ pieces: inout [TextPiece]) {
+        cut(text, &pieces) { bytes, range, emit in
+            var start = range.lowerBound
+            var place = start
+            scan: while place + mark.count <= range.upperBound {
+                for offset in mark.indices where bytes[place + offset] != mark[offset] {
+                    place += 1
+                    continue scan
+                }
+                emit(start, place)
+                start = place
+                place += mark.count
+            }
+            emit(start, range.upperBound)
+        }
+    }
+
     private static func metaspace(
         _ text: inout AlignedText, _ pieces: inout [TextPiece], _ replacement: [UInt8], _ scheme: PrependScheme,
         originalStart: Int
@@ -216,6 +229,11 @@ indirect enum WordSplitter: Sendable {
             }
             // A leading space is about to become the replacement, so it counts as one.
             return text.bytes[piece.start] != 0x20 && !text.bytes[piece.range].starts(with: replacement)
+        }
+        if !text.tracksOrigin, pieces.count == 1, pieces[0].token < 0, pieces[0].range == 0..<text.bytes.count {
+            text.replaceByte(0x20, by: replacement)
+            pieces[0].end = text.bytes.count
+            return
         }
         // Every space of a text piece becomes the replacement; other bytes stay.
         var spaces: [Range<Int>] = []
