@@ -143,16 +143,16 @@ public final class TorchCheckpoint: TensorSource {
         let source = UnsafeRawPointer(archive.file.storage.address + start)
         let width = tensor.dtype.byteWidth
         let columns = tensor.shape.last ?? 1
-        let columnStride = (tensor.strides.last ?? 1) * width
+        // The stride of a dimension of one element is never walked and may be any number; `check` bounds the others.
+        let steps = zip(tensor.shape, tensor.strides).map { $0 > 1 ? $1 * width : 0 }
+        let columnStep = steps.last ?? 0
         var place = [Int](repeating: 0, count: max(0, tensor.shape.count - 1))
         var target = result.address
         for _ in 0..<result.rows {
-            var element = source
-            for (index, stride) in zip(place, tensor.strides) { element += index * stride * width }
-            for _ in 0..<columns {
-                target.copyMemory(from: element, byteCount: width)
+            let row = source + zip(place, steps).reduce(0) { $0 + $1.0 * $1.1 }
+            for column in 0..<columns {
+                target.copyMemory(from: row + column * columnStep, byteCount: width)
                 target += width
-                element += columnStride
             }
             for axis in place.indices.reversed() {
                 place[axis] += 1

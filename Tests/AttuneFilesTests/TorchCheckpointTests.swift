@@ -163,6 +163,14 @@ import Testing
         #expect(text.hasPrefix(path) && !text.contains("\n"))
     }
 
+    /// Found by the fuzzer: such a stride is legal, since it is never walked, and its product with the width overflowed.
+    @Test func strideOfASingleElementMayBeAnyNumber() throws {
+        let scratch = try Scratch()
+        let pickle = Pickle.tensor(size: [2, 1], stride: [0, .max])
+        let path = try scratch.put(Self.tensor(pickle), "x.bin")
+        #expect(try TorchCheckpoint(path).tensor(named: "x").floats() == [1, 1])
+    }
+
     @Test func damagedDataIsFoundWhenItIsRead() throws {
         let scratch = try Scratch()
         let path = try scratch.put(Self.changed { $0.entries[1].checksum = 1 }, "x.bin")
