@@ -512,7 +512,7 @@ INLINE void strip_f32(
             T b[TILE_VECTORS];
             for (int j = 0; j < vectors; j++) memcpy(&b[j], panel + j * LANES, sizeof(T));
             for (int m = 0; m < rows; m++) {
-                T a = (T){0} + row[m][i];
+                T a = row[m][i] - (T){0};  // a broadcast: x − 0 is x
                 for (int j = 0; j < vectors; j++) sum[m][j] += a * b[j];
             }
         }
