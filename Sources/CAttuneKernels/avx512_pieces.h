@@ -10,6 +10,9 @@
 #define OWN_TRANSPOSE
 #define OWN_EXPAND
 
+// p·2ⁿ in one instruction, right at both ends of the range.
+#define SCALE_BY_POWER(p, n) ((V)_mm512_scalef_ps((__m512)(p), (__m512)(n)))
+
 typedef float F16V __attribute__((vector_size(64), aligned(4)));
 typedef uint16_t F16H __attribute__((vector_size(32), aligned(2)));
 static inline __attribute__((always_inline)) F16V f16_load(F16H h) {

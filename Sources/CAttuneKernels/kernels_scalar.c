@@ -38,6 +38,13 @@ static void narrow(void *out, int32_t dtype, const float *inp, int64_t n) {
     else if (dtype == ATTUNE_BF16) for (int64_t i = 0; i < n; i++) y[i] = attune_to_bf16(inp[i]);
     else for (int64_t i = 0; i < n; i++) y[i] = attune_to_f16(inp[i]);
 }
+static void widen_lines(
+    float *out, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns) {
+    for (int64_t r = 0; r < rows; r++) {
+        memset(out + r * 64, 0, 256);
+        widen(out + r * 64, (const char *)inp + r * stride * (dtype == ATTUNE_F32 ? 4 : 2), dtype, columns);
+    }
+}
 static void split_pairs(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         widen(even + i, pairs + 2 * i, dtype, 1);
@@ -50,7 +57,7 @@ static void tile_f32(float *acc, const attune_product *products, int64_t count, 
             float sum = 0;
             for (int64_t p = 0; p < count; p++) {
                 const float *row = products[p].rows[m], *panel = products[p].panel;
-                for (int64_t k = 0; k < products[p].k; k++) sum += row[k] * panel[k * ATTUNE_PANEL + n];
+                for (int64_t k = 0; k < products[p].k; k++) sum += row[k * products[p].step] * panel[k * ATTUNE_PANEL + n];
             }
             acc[m * ATTUNE_PANEL + n] = sum;
         }
@@ -143,11 +150,28 @@ static float exp_sum(float *out, const float *x, float shift, int64_t n) {
 static void cap(float *out, const float *x, float scale, float softcap, int64_t n) {
     for (int64_t i = 0; i < n; i++) out[i] = softcap > 0 ? softcap * tanhf(x[i] * scale / softcap) : x[i] * scale;
 }
-static void score_gradient(
-    float *out, const float *p, const float *dp, const float *s, float delta, float scale, float softcap, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        float t = softcap > 0 ? s[i] / softcap : 0;
-        out[i] = scale * p[i] * (dp[i] - delta) * (1 - t * t);
+static float capped(float score, const attune_score_row *row) {
+    return row->softcap > 0 ? row->softcap * tanhf(score * row->scale / row->softcap) : score * row->scale;
+}
+static float soften(
+    void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum) {
+    float e[64] = {0}, old = *running_max, now = old, sum = 0;
+    for (int64_t i = row->first; i < row->last; i++) now = fmaxf(now, capped(scores[i], row));
+    for (int64_t i = row->first; i < row->last; i++) sum += e[i] = expf(capped(scores[i], row) - now);
+    float shrink = expf(old - now);
+    *running_max = now;
+    *running_sum = *running_sum * shrink + sum;
+    narrow(p, dtype, e, 64);
+    return shrink;
+}
+static void soften_backward(
+    float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse, float delta) {
+    memset(p, 0, 256);
+    memset(ds, 0, 256);
+    for (int64_t i = row->first; i < row->last; i++) {
+        float s = capped(scores[i], row), t = row->softcap > 0 ? s / row->softcap : 0;
+        p[i] = expf(s - lse);
+        ds[i] = row->scale * p[i] * (dp[i] - delta) * (1 - t * t);
     }
 }
 static void logit_gradient(
@@ -223,8 +247,8 @@ const attune_kernels attune_kernels_scalar = {
     .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,
     .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,
     .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,
-    .score_gradient = score_gradient, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,
+    .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,
     .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,
-    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs,
+    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs, .widen_lines = widen_lines,
     .expand_4bit = expand_4bit,
 };

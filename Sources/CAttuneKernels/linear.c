@@ -40,6 +40,7 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     int64_t count = 1;
     void *scratch = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, panel_bytes(a->weight, a->transposed));
     products[0].panel = attune_weight_panel(k, a->weight, panel, a->transposed, c->dtype, scratch);
+    products[0].step = products[1].step = 1;
     products[0].k = a->transposed ? a->weight->out : a->weight->in;
     if (a->extra_weight) {
         void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, panel_bytes(a->extra_weight, a->transposed));
@@ -137,8 +138,9 @@ typedef struct {
     const attune_matrix *row_side, *panel_side;
     float scale;
     int32_t dtype, turned;
-    char *rows;  // row_side turned: [columns][t padded]
-    int64_t row_stride;
+    char *rows;             // pairs: the row side turned, [columns][t padded]; f32: as it is, [t][columns]
+    int64_t row_stride;     // bytes from one row of the tile to the next
+    int64_t step;           // elements from t to t + 1
     int64_t chunks, chunk_rows;
 } gradient_context;
 
@@ -177,15 +179,11 @@ static void gradient_item(attune_machine *machine, void *context, int64_t item, 
             k->pack_pairs16((uint16_t *)scratch + t0 * 64, pointers, count, n);
         }
     } else {
-        for (int64_t t = 0; t < length; t++) {
-            float *line = (float *)scratch + t * 64;
-            k->widen(line, attune_at(x, t, column), x->dtype, n);
-            if (n < 64) memset(line + n, 0, (size_t)(64 - n) * 4);
-        }
+        k->widen_lines((float *)scratch, attune_at(x, 0, column), x->dtype, x->stride, length, n);
     }
     int64_t total = c->row_side->columns;
     int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, total);
-    attune_product product = {.panel = scratch, .k = length};
+    attune_product product = {.panel = scratch, .k = length, .step = c->step};
     _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
     for (int64_t row = first; row < end;) {
         int32_t rows = even_tile(end - row);
@@ -216,17 +214,23 @@ void attune_weight_gradient(
     c.panel_side = c.turned ? dout : inp;
     c.dtype = dout->dtype == ATTUNE_BF16 && inp->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16
                                                                                                        : ATTUNE_F32;
-    c.row_stride = (dout->rows + 63) / 64 * 64 * attune_width(c.dtype);
-    c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.row_stride * c.row_side->columns);
+    if (c.dtype == ATTUNE_F32) {
+        int64_t stride;
+        c.rows = (char *)operand(machine, c.row_side, ATTUNE_F32, ATTUNE_SCRATCH_SHARED, &stride);
+        c.row_stride = 4;
+        c.step = stride / 4;
+    } else {
+        c.row_stride = (dout->rows + 63) / 64 * 64 * attune_width(c.dtype);
+        c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.row_stride * c.row_side->columns);
+        c.step = 1;
+        attune_run(machine, turn_columns, &c, (c.row_side->columns + 63) / 64);
+    }
     int64_t panels = (c.panel_side->columns + 63) / 64;
     c.chunks = 1;
     if (machine->threads > 1 && panels < 4 * machine->threads)
         c.chunks = attune_max(1, attune_min((c.row_side->columns + 95) / 96, 4 * machine->threads / panels));
     c.chunk_rows = (c.row_side->columns + c.chunks - 1) / c.chunks;
     c.chunk_rows = (c.chunk_rows + ATTUNE_TILE - 1) / ATTUNE_TILE * ATTUNE_TILE;
-    if (dout->rows > 0) {
-        attune_run(machine, turn_columns, &c, (c.row_side->columns + 63) / 64);
-        attune_run(machine, gradient_item, &c, panels * c.chunks);
-    }
+    if (dout->rows > 0) attune_run(machine, gradient_item, &c, panels * c.chunks);
     attune_end(machine);
 }

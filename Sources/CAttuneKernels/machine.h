@@ -12,16 +12,17 @@
 
 // One product of a batch-reduce list: rows[m]·panel over k.
 typedef struct {
-    const void *rows[ATTUNE_TILE];  // elements contiguous in k
+    const void *rows[ATTUNE_TILE];
     const void *panel;
     int64_t k;
+    int64_t step;  // elements from k to k + 1 in a row; f32 only, pairs are contiguous
 } attune_product;
 
-// Row statistics of one pass over logits.
+// What one row of attention scores needs to become probabilities.
 typedef struct {
-    float max, sum_exp, sum;
-    int64_t argmax;
-} attune_logit_pass;
+    float scale, softcap;
+    int64_t first, last;  // the keys of the block the row may see, first < last <= 64
+} attune_score_row;
 
 typedef struct {
     float decay;                      // 1 − lr·weightDecay
@@ -64,14 +65,18 @@ struct attune_kernels {
     void (*gated_backward)(
         float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
         int64_t n);
+    // Scores of a row of one key block [64] to unnormalized probabilities of a type; keeps the running maximum and sum and
+    // returns the factor earlier sums must shrink by.
+    float (*soften)(
+        void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum);
+    // p = exp(s − lse), ds = scale·p·(dp − delta)·cap′, both [64], zero where hidden.
+    void (*soften_backward)(
+        float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse,
+        float delta);
     // out = exp(x − shift), returns the sum
     float (*exp_sum)(float *out, const float *x, float shift, int64_t n);
     // out = softcap·tanh(x·scale/softcap), or x·scale when softcap is 0
     void (*cap)(float *out, const float *x, float scale, float softcap, int64_t n);
-    // out = scale·p·(dp − delta)·(1 − (s/softcap)²); s is the capped score
-    void (*score_gradient)(
-        float *out, const float *p, const float *dp, const float *s, float delta, float scale, float softcap,
-        int64_t n);
     // out = (exp(x − lse) − smoothing)·factor·(1 − (x/softcap)²)
     void (*logit_gradient)(
         float *out, const float *x, float lse, float smoothing, float factor, float softcap, int64_t n);
@@ -92,6 +97,9 @@ struct attune_kernels {
     void (*pack_rows32)(uint32_t *out, const uint32_t *const *rows, int64_t count, int64_t k);
     // Rows as the reduction index: out[p][c] = (rows[2p][c], rows[2p+1][c]), c < 64.
     void (*pack_pairs16)(uint16_t *out, const uint16_t *const *rows, int64_t count, int64_t columns);
+    // Columns of many rows as float32 lines of 64, zero beyond `columns`.
+    void (*widen_lines)(
+        float *out, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns);
     // even[i], odd[i] = the two halves of pairs[i], widened.
     void (*split_pairs)(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n);
     // A run of k-pairs of a four-bit panel to k-pairs of a 16-bit type, or to [k][64] f32; one scale line.

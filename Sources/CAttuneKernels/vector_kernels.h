@@ -41,6 +41,15 @@ INLINE float lanes_sum(V v) {
     return (x[0] + x[2]) + (x[1] + x[3]);
 }
 
+INLINE float lanes_max(V v) {
+    float x[16];
+    memcpy(x, &v, 64);
+    for (int i = 0; i < 8; i++) x[i] = x[i + 8] > x[i] ? x[i + 8] : x[i];
+    for (int i = 0; i < 4; i++) x[i] = x[i + 4] > x[i] ? x[i + 4] : x[i];
+    float a = x[0] > x[2] ? x[0] : x[2], b = x[1] > x[3] ? x[1] : x[3];
+    return a > b ? a : b;
+}
+
 // MARK: Conversions
 
 INLINE V widen_bf16(H h) { return as_float(__builtin_convertvector(h, U) << 16); }
@@ -108,6 +117,22 @@ static void narrow(void *out, int32_t dtype, const float *inp, int64_t n) {
     }
 }
 
+static void widen_lines(
+    float *out, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns) {
+    if (dtype == ATTUNE_BF16 && columns == 64) {
+        const uint16_t *x = inp;
+        for (int64_t r = 0; r < rows; r++, x += stride, out += 64)
+            for (int j = 0; j < 64; j += 16) store(out + j, widen_bf16(load16(x + j, 16)), 16);
+        return;
+    }
+    const char *x = inp;
+    int64_t width = dtype == ATTUNE_F32 ? 4 : 2;
+    for (int64_t r = 0; r < rows; r++, x += stride * width, out += 64) {
+        widen(out, x, dtype, columns);
+        for (int64_t c = columns; c < 64; c++) out[c] = 0;
+    }
+}
+
 static void split_pairs(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) {
         U x;
@@ -127,9 +152,10 @@ static void split_pairs(float *even, float *odd, const uint16_t *pairs, int32_t 
 
 // MARK: Functions
 
-// eˣ = 2ⁿ·eʳ with n = round(x/ln 2), |r| <= ln 2/2, eʳ by its series; 2ⁿ in two factors so that the range ends softly.
+// eˣ = 2ⁿ·eʳ with n = round(x/ln 2), |r| <= ln 2/2, eʳ by its series; 2ⁿ in two factors so that the
+// range ends softly above. Below −87.3, where results would be denormal and each cost an assist, the value is 0.
 INLINE V vexp(V x) {
-    V y = vmin(vmax(x, all(-104.0f)), all(89.0f));
+    V y = vmin(vmax(x, all(-87.3f)), all(89.0f));
     V shifted = y * all(1.44269504f) + all(12582912.0f);
     V n = shifted - all(12582912.0f);
     V r = y - n * all(0.693359375f) + n * all(2.12194440e-4f);
@@ -140,10 +166,14 @@ INLINE V vexp(V x) {
     p = p * r + all(1.66666667e-1f);
     p = p * r + all(0.5f);
     p = p * r * r + r + all(1.0f);
+#ifdef SCALE_BY_POWER
+    V result = SCALE_BY_POWER(p, n);
+#else
     I k = (I)as_bits(shifted) - 0x4B400000;
     I half = k >> 1;
     V result = p * (V)((half + 127) << 23) * (V)((k - half + 127) << 23);
-    result = choose(x < all(-103.9f), all(0.0f), result);
+#endif
+    result = choose(x < all(-87.3f), all(0.0f), result);
     return choose(x != x, x, result);
 }
 
@@ -218,9 +248,7 @@ static float row_max(const float *x, int64_t n) {
     V best = all(-INFINITY);
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) best = vmax(load(x + i, 16), best);
-    float lanes[16], result = -INFINITY;
-    memcpy(lanes, &best, 64);
-    for (int j = 0; j < 16; j++) result = lanes[j] > result ? lanes[j] : result;
+    float result = lanes_max(best);
     for (; i < n; i++) result = x[i] > result ? x[i] : result;
     return result;
 }
@@ -341,18 +369,60 @@ static void cap(float *out, const float *x, float scale, float softcap, int64_t 
         row_scale(out, x, scale, n);
     }
 }
-static void score_gradient(
-    float *out, const float *p, const float *dp, const float *s, float delta, float scale, float softcap, int64_t n) {
-    float inverse = softcap > 0 ? 1 / softcap : 0;
-    for (int64_t i = 0; i < n; i += 16) {
-        V y = all(scale) * load(p + i, n - i) * (load(dp + i, n - i) - all(delta));
-        if (softcap > 0) {
-            V t = load(s + i, n - i) * all(inverse);
-            y *= all(1.0f) - t * t;
+// The scores of a row in four vectors, scaled and capped, −∞ where hidden.
+INLINE void read_scores(V s[4], const float *scores, const attune_score_row *row) {
+    const I lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    int whole = row->first == 0 && row->last == 64;
+    for (int j = 0; j < 4; j++) {
+        s[j] = load(scores + 16 * j, 16);
+        if (row->softcap > 0) s[j] = all(row->softcap) * vtanh(s[j] * all(row->scale / row->softcap));
+        else s[j] *= all(row->scale);
+        if (!whole) {
+            I key = lane + 16 * j;
+            I seen = (key >= (int32_t)row->first) & (key < (int32_t)row->last);
+            s[j] = choose(seen, s[j], all(-INFINITY));
         }
-        store(out + i, y, n - i);
     }
 }
+
+static float soften(
+    void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum) {
+    V s[4];
+    read_scores(s, scores, row);
+    float top = lanes_max(vmax(vmax(s[0], s[1]), vmax(s[2], s[3]))), old = *running_max;
+    // A whole vector through vexp is cheaper than a call.
+    float now = top > old ? top : old;
+    V shrink = vexp(all(old - now));
+    for (int j = 0; j < 4; j++) s[j] = vexp(s[j] - all(now));
+    float sum = lanes_sum((s[0] + s[1]) + (s[2] + s[3]));
+    *running_max = now;
+    *running_sum = *running_sum * shrink[0] + sum;
+    if (dtype == ATTUNE_F32) {
+        for (int j = 0; j < 4; j++) store((float *)p + 16 * j, s[j], 16);
+    } else {
+        for (int j = 0; j < 4; j++) store16((uint16_t *)p + 16 * j, narrow_bf16(s[j]), 16);
+    }
+    return shrink[0];
+}
+
+static void soften_backward(
+    float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse, float delta) {
+    V s[4];
+    read_scores(s, scores, row);
+    for (int j = 0; j < 4; j++) {
+        V q = vexp(s[j] - all(lse));
+        V g = all(row->scale) * q * (load(dp + 16 * j, 16) - all(delta));
+        if (row->softcap > 0) {
+            V t = s[j] * all(1 / row->softcap);
+            g *= all(1.0f) - t * t;
+        }
+        // Hidden keys may hold anything in dp and s.
+        g = choose(s[j] == all(-INFINITY), all(0.0f), g);
+        store(p + 16 * j, q, 16);
+        store(ds + 16 * j, g, 16);
+    }
+}
+
 static void logit_gradient(
     float *out, const float *x, float lse, float smoothing, float factor, float softcap, int64_t n) {
     float inverse = softcap > 0 ? 1 / softcap : 0;
@@ -507,8 +577,8 @@ INLINE void strip_f32(
         const float *panel = (const float *)product->panel + column;
         const float *row[ATTUNE_TILE];
         for (int m = 0; m < rows; m++) row[m] = product->rows[m];
-        int64_t k = product->k;
-        for (int64_t i = 0; i < k; i++, panel += ATTUNE_PANEL) {
+        int64_t end = product->k * product->step, step = product->step;
+        for (int64_t i = 0; i < end; i += step, panel += ATTUNE_PANEL) {
             T b[TILE_VECTORS];
             for (int j = 0; j < vectors; j++) memcpy(&b[j], panel + j * LANES, sizeof(T));
             for (int m = 0; m < rows; m++) {
@@ -549,8 +619,8 @@ static void tile_f32(float *acc, const attune_product *products, int64_t count, 
         .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,               \
         .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,             \
         .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,           \
-        .score_gradient = score_gradient, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,         \
+        .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,         \
         .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,               \
-        .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs,                         \
+        .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs, .widen_lines = widen_lines, \
         .expand_4bit = expand_4bit,                                                                                   \
     }
