@@ -116,9 +116,11 @@ static inline __attribute__((always_inline)) __m512i round_bf16(__m512 x) {
 }
 
 // The code's value by a register permutation, times the scale of its row, rounded once: what dequantizing first would give.
-static void expand_4bit(
-    void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs) {
+static inline __attribute__((always_inline)) void expand_4bit_as(
+    void *out, const int32_t dtype, const int32_t lines, const uint8_t *codes, const float *scales,
+    const float *codebook, int64_t pairs) {
     const __m512 table = _mm512_loadu_ps(codebook);
+    const __m512i upper = _mm512_set1_epi32((int32_t)0xFFFF0000);
     __m512 scale[4];
     for (int j = 0; j < 4; j++) scale[j] = _mm512_loadu_ps(scales + 16 * j);
     for (int64_t p = 0; p < pairs; p++, codes += 64) {
@@ -126,20 +128,39 @@ static void expand_4bit(
             __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(codes + 16 * j)));
             __m512 low = _mm512_mul_ps(_mm512_permutexvar_ps(both, table), scale[j]);
             __m512 high = _mm512_mul_ps(_mm512_permutexvar_ps(_mm512_srli_epi32(both, 4), table), scale[j]);
-            if (dtype == ATTUNE_F32) {
-                _mm512_storeu_ps((float *)out + 2 * p * 64 + 16 * j, low);
-                _mm512_storeu_ps((float *)out + (2 * p + 1) * 64 + 16 * j, high);
-            } else if (dtype == ATTUNE_BF16) {
-                // The upper halves of the two rounded words, side by side.
-                __m512i x = _mm512_srli_epi32(round_bf16(low), 16);
-                __m512i pair = _mm512_mask_blend_epi16(0xAAAAAAAA, x, round_bf16(high));
+            if (dtype != ATTUNE_F32 && !lines) {
+                __m512i pair;
+                if (dtype == ATTUNE_BF16) {
+                    // The upper halves of the two rounded words, side by side.
+                    __m512i x = _mm512_srli_epi32(round_bf16(low), 16);
+                    pair = _mm512_mask_blend_epi16(0xAAAAAAAA, x, round_bf16(high));
+                } else {
+                    __m512i x = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
+                    __m512i y = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
+                    pair = _mm512_or_si512(x, _mm512_slli_epi32(y, 16));
+                }
                 _mm512_storeu_si512((uint16_t *)out + p * 128 + 32 * j, pair);
-            } else {
-                __m512i x = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
-                __m512i y = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
-                _mm512_storeu_si512(
-                    (uint16_t *)out + p * 128 + 32 * j, _mm512_or_si512(x, _mm512_slli_epi32(y, 16)));
+                continue;
             }
+            if (dtype == ATTUNE_BF16) {
+                low = _mm512_castsi512_ps(_mm512_and_si512(round_bf16(low), upper));
+                high = _mm512_castsi512_ps(_mm512_and_si512(round_bf16(high), upper));
+            } else if (dtype == ATTUNE_F16) {
+                low = _mm512_cvtph_ps(_mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
+                high = _mm512_cvtph_ps(_mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
+            }
+            _mm512_storeu_ps((float *)out + 2 * p * 64 + 16 * j, low);
+            _mm512_storeu_ps((float *)out + (2 * p + 1) * 64 + 16 * j, high);
         }
     }
+}
+
+static void expand_4bit(
+    void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
+    int64_t pairs) {
+    if (dtype == ATTUNE_F32) expand_4bit_as(out, ATTUNE_F32, 1, codes, scales, codebook, pairs);
+    else if (dtype == ATTUNE_BF16 && lines) expand_4bit_as(out, ATTUNE_BF16, 1, codes, scales, codebook, pairs);
+    else if (dtype == ATTUNE_BF16) expand_4bit_as(out, ATTUNE_BF16, 0, codes, scales, codebook, pairs);
+    else if (lines) expand_4bit_as(out, ATTUNE_F16, 1, codes, scales, codebook, pairs);
+    else expand_4bit_as(out, ATTUNE_F16, 0, codes, scales, codebook, pairs);
 }

@@ -45,11 +45,9 @@ static void widen_lines(
         widen(out + r * 64, (const char *)inp + r * stride * (dtype == ATTUNE_F32 ? 4 : 2), dtype, columns);
     }
 }
-static void split_pairs(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        widen(even + i, pairs + 2 * i, dtype, 1);
-        widen(odd + i, pairs + 2 * i + 1, dtype, 1);
-    }
+static void widen_pairs(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs) {
+    for (int64_t k = 0; k < 2 * pairs; k++)
+        for (int64_t n = 0; n < 64; n++) widen(out + k * 64 + n, panel + (k / 2) * 128 + n * 2 + k % 2, dtype, 1);
 }
 static void tile_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
     for (int32_t m = 0; m < rows; m++) {
@@ -58,6 +56,20 @@ static void tile_f32(float *acc, const attune_product *products, int64_t count, 
             for (int64_t p = 0; p < count; p++) {
                 const float *row = products[p].rows[m], *panel = products[p].panel;
                 for (int64_t k = 0; k < products[p].k; k++) sum += row[k * products[p].step] * panel[k * ATTUNE_PANEL + n];
+            }
+            acc[m * ATTUNE_PANEL + n] = sum;
+        }
+    }
+}
+static void tile_pairs(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+    for (int32_t m = 0; m < rows; m++) {
+        for (int32_t n = 0; n < 16 * width; n++) {
+            float sum = 0;
+            for (int64_t p = 0; p < count; p++) {
+                const float *row = products[p].rows[m];
+                const uint16_t *panel = products[p].panel;
+                for (int64_t k = 0; k < products[p].k; k++)
+                    sum += row[k] * attune_from_bf16(panel[(k / 2) * 128 + n * 2 + k % 2]);
             }
             acc[m * ATTUNE_PANEL + n] = sum;
         }
@@ -231,13 +243,20 @@ static void pack_pairs16(uint16_t *out, const uint16_t *const *rows, int64_t cou
             out[(r / 2) * 128 + c * 2 + r % 2] = r < count && c < columns ? rows[r][c] : 0;
 }
 static void expand_4bit(
-    void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs) {
+    void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
+    int64_t pairs) {
     for (int64_t k = 0; k < 2 * pairs; k++) {
         for (int64_t n = 0; n < 64; n++) {
             uint8_t both = codes[(k / 2) * 64 + n];
             float value = codebook[k & 1 ? both >> 4 : both & 15] * scales[n];
-            if (dtype == ATTUNE_F32) ((float *)out)[k * 64 + n] = value;
-            else narrow((uint16_t *)out + (k / 2) * 128 + n * 2 + k % 2, dtype, &value, 1);
+            if (dtype == ATTUNE_F32) {
+                ((float *)out)[k * 64 + n] = value;
+                continue;
+            }
+            uint16_t rounded;
+            narrow(&rounded, dtype, &value, 1);
+            if (lines) widen((float *)out + k * 64 + n, &rounded, dtype, 1);
+            else ((uint16_t *)out)[(k / 2) * 128 + n * 2 + k % 2] = rounded;
         }
     }
 }
@@ -249,6 +268,6 @@ const attune_kernels attune_kernels_scalar = {
     .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,
     .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,
     .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,
-    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs, .widen_lines = widen_lines,
+    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs, .widen_lines = widen_lines,
     .expand_4bit = expand_4bit,
 };

@@ -6,10 +6,13 @@
 
 // Rows of one work item when a product is cut along the rows too.
 #define ROW_CHUNK 192
+// Up to how many rows a bfloat16 panel is widened in registers, for each tile anew.
+#define DIRECT_ROWS 18
 
 typedef struct {
     const attune_linear_arguments *arguments;
-    int32_t dtype;  // of the tile's operands
+    int32_t dtype;   // of the tile's operands
+    int32_t direct;  // panels are read as bfloat16 pairs where they lie
     int64_t columns;
     const char *inp, *extra_inp;      // operands in that type
     int64_t inp_stride, extra_stride;  // bytes
@@ -38,13 +41,14 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
 
     attune_product products[2];
     int64_t count = 1;
+    int32_t panel_type = c->direct ? ATTUNE_BF16 : c->dtype;
     void *scratch = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, panel_bytes(a->weight, a->transposed));
-    products[0].panel = attune_weight_panel(k, a->weight, panel, a->transposed, c->dtype, scratch);
+    products[0].panel = attune_weight_panel(k, a->weight, panel, a->transposed, panel_type, scratch);
     products[0].step = products[1].step = 1;
     products[0].k = a->transposed ? a->weight->out : a->weight->in;
     if (a->extra_weight) {
         void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, panel_bytes(a->extra_weight, a->transposed));
-        products[1].panel = attune_weight_panel(k, a->extra_weight, panel, a->transposed, c->dtype, extra);
+        products[1].panel = attune_weight_panel(k, a->extra_weight, panel, a->transposed, panel_type, extra);
         products[1].k = a->transposed ? a->extra_weight->out : a->extra_weight->in;
         count = 2;
     }
@@ -57,6 +61,7 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
             if (count == 2) products[1].rows[m] = c->extra_inp + (row + m) * c->extra_stride;
         }
         if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, products, count, rows, width);
+        else if (c->direct) k->tile_pairs(acc, products, count, rows, width);
         else k->tile_f32(acc, products, count, rows, width);
         for (int32_t m = 0; m < rows; m++) {
             float *line = acc + m * ATTUNE_PANEL;
@@ -114,6 +119,9 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     attune_begin(machine);
     linear_context c = {.arguments = a};
     c.dtype = a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
+    // A few rows: widening in registers beats a float32 copy of every panel.
+    c.direct = c.dtype == ATTUNE_F32 && !a->transposed && a->weight->dtype == ATTUNE_BF16 &&
+               a->weight->kind == ATTUNE_WEIGHT_DENSE && a->inp->rows <= DIRECT_ROWS;
     c.columns = a->transposed ? a->weight->in : a->weight->out;
     c.inp = operand(machine, a->inp, c.dtype, ATTUNE_SCRATCH_SHARED, &c.inp_stride);
     if (a->extra_weight)

@@ -39,6 +39,8 @@ struct attune_kernels {
 
     // acc[m][0..<64 or the first 16·width columns] = Σ over the products, k ascending; rows 1…6, width 1…4.
     void (*tile_f32)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the panel.
+    void (*tile_pairs)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
     // The same for bfloat16 operands in k-pairs, or NULL: then operands are widened and tile_f32 is used.
     void (*tile_bf16)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
 
@@ -100,11 +102,13 @@ struct attune_kernels {
     // Columns of many rows as float32 lines of 64, zero beyond `columns`.
     void (*widen_lines)(
         float *out, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns);
-    // even[i], odd[i] = the two halves of pairs[i], widened.
-    void (*split_pairs)(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n);
-    // A run of k-pairs of a four-bit panel to k-pairs of a 16-bit type, or to [k][64] f32; one scale line.
+    // k-pairs [pairs][64][2] of a 16-bit type as float32 lines [2·pairs][64].
+    void (*widen_pairs)(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs);
+    // A run of k-pairs of a four-bit panel with one scale line, rounded to `dtype`: as k-pairs of it, or as float32 lines
+    // [2·pairs][64] when `lines` is set (always for float32).
     void (*expand_4bit)(
-        void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs);
+        void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
+        int64_t pairs);
 };
 
 // Tables by file.
@@ -189,6 +193,9 @@ static inline uint16_t attune_to_bf16(float value) {
 }
 float attune_from_f16(uint16_t x);
 uint16_t attune_to_f16(float value);
+
+// The code of 256 sorted values next to x, as bitsandbytes finds it.
+uint8_t attune_nearest_code(const float *map, float x);
 
 // One 64-k block of a weight's panel (k0 a multiple of 64, kn <= 64 rows in it) in the layout of `dtype`; `buffer` holds
 // 64·64 floats. Returns the block, in place for dense weights of that type.

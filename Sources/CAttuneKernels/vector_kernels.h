@@ -133,20 +133,22 @@ static void widen_lines(
     }
 }
 
-static void split_pairs(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n) {
-    for (int64_t i = 0; i < n; i += 16) {
-        U x;
-        memcpy(&x, pairs + 2 * i, 64);
-        V low, high;
-        if (dtype == ATTUNE_BF16) {
-            low = as_float(x << 16);
-            high = as_float(x & 0xFFFF0000);
-        } else {
-            low = F16_LOAD(__builtin_convertvector(x & 0xFFFF, H));
-            high = F16_LOAD(__builtin_convertvector(x >> 16, H));
+static void widen_pairs(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs) {
+    for (int64_t p = 0; p < pairs; p++, panel += 128, out += 128) {
+        for (int64_t i = 0; i < 64; i += 16) {
+            U x;
+            memcpy(&x, panel + 2 * i, 64);
+            V low, high;
+            if (dtype == ATTUNE_BF16) {
+                low = as_float(x << 16);
+                high = as_float(x & 0xFFFF0000);
+            } else {
+                low = F16_LOAD(__builtin_convertvector(x & 0xFFFF, H));
+                high = F16_LOAD(__builtin_convertvector(x >> 16, H));
+            }
+            memcpy(out + i, &low, 64);
+            memcpy(out + 64 + i, &high, 64);
         }
-        memcpy(even + i, &low, 64);
-        memcpy(odd + i, &high, 64);
     }
 }
 
@@ -539,7 +541,8 @@ static void pack_pairs16(uint16_t *out, const uint16_t *const *rows, int64_t cou
 
 #ifndef OWN_EXPAND
 static void expand_4bit(
-    void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs) {
+    void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
+    int64_t pairs) {
     for (int64_t p = 0; p < pairs; p++, codes += 64) {
         for (int64_t n0 = 0; n0 < 64; n0 += 16) {
             float low[16], high[16];
@@ -547,16 +550,20 @@ static void expand_4bit(
                 low[n] = codebook[codes[n0 + n] & 15] * scales[n0 + n];
                 high[n] = codebook[codes[n0 + n] >> 4] * scales[n0 + n];
             }
-            if (dtype == ATTUNE_F32) {
-                memcpy((float *)out + (2 * p) * 64 + n0, low, 64);
-                memcpy((float *)out + (2 * p + 1) * 64 + n0, high, 64);
-            } else {
-                V a = load(low, 16), b = load(high, 16);
-                U x = __builtin_convertvector(dtype == ATTUNE_BF16 ? narrow_bf16(a) : F16_STORE(a), U);
-                U y = __builtin_convertvector(dtype == ATTUNE_BF16 ? narrow_bf16(b) : F16_STORE(b), U);
-                U pair = x | (y << 16);
-                memcpy((uint16_t *)out + p * 128 + n0 * 2, &pair, 64);
+            V a = load(low, 16), b = load(high, 16);
+            if (dtype != ATTUNE_F32) {
+                H x = dtype == ATTUNE_BF16 ? narrow_bf16(a) : F16_STORE(a);
+                H y = dtype == ATTUNE_BF16 ? narrow_bf16(b) : F16_STORE(b);
+                if (!lines) {
+                    U pair = __builtin_convertvector(x, U) | (__builtin_convertvector(y, U) << 16);
+                    memcpy((uint16_t *)out + p * 128 + n0 * 2, &pair, 64);
+                    continue;
+                }
+                a = dtype == ATTUNE_BF16 ? widen_bf16(x) : F16_LOAD(x);
+                b = dtype == ATTUNE_BF16 ? widen_bf16(y) : F16_LOAD(y);
             }
+            store((float *)out + (2 * p) * 64 + n0, a, 16);
+            store((float *)out + (2 * p + 1) * 64 + n0, b, 16);
         }
     }
 }
@@ -613,6 +620,55 @@ static void tile_f32(float *acc, const attune_product *products, int64_t count, 
     }
 }
 
+// MARK: The tile over bfloat16 panels
+
+typedef uint32_t TU __attribute__((vector_size(4 * LANES), aligned(4)));
+
+INLINE void strip_pairs(
+    float *acc, const attune_product *products, int64_t count, int64_t column, const int rows, const int vectors) {
+    T sum[ATTUNE_TILE][TILE_VECTORS];
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < vectors; j++) sum[m][j] = (T){0};
+    for (int64_t index = 0; index < count; index++) {
+        const attune_product *product = products + index;
+        const uint16_t *panel = (const uint16_t *)product->panel + 2 * column;
+        const float *row[ATTUNE_TILE];
+        for (int m = 0; m < rows; m++) row[m] = product->rows[m];
+        int64_t k = product->k;
+        for (int64_t i = 0; i < k; i += 2, panel += 2 * ATTUNE_PANEL) {
+            TU b[TILE_VECTORS];
+            for (int j = 0; j < vectors; j++) memcpy(&b[j], panel + 2 * j * LANES, sizeof(TU));
+            for (int m = 0; m < rows; m++) {
+                T a = row[m][i] - (T){0};
+                for (int j = 0; j < vectors; j++) sum[m][j] += a * (T)(b[j] << 16);
+            }
+            if (i + 1 == k) break;
+            for (int m = 0; m < rows; m++) {
+                T a = row[m][i + 1] - (T){0};
+                for (int j = 0; j < vectors; j++) sum[m][j] += a * (T)(b[j] & 0xFFFF0000);
+            }
+        }
+    }
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < vectors; j++) memcpy(acc + m * ATTUNE_PANEL + column + j * LANES, &sum[m][j], sizeof(T));
+}
+
+INLINE void strips_pairs(float *acc, const attune_product *products, int64_t count, int32_t width, const int rows) {
+    for (int64_t column = 0; column < 16 * width; column += TILE_VECTORS * LANES)
+        strip_pairs(acc, products, count, column, rows, TILE_VECTORS);
+}
+
+static void tile_pairs(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+    switch (rows) {
+    case 1: strips_pairs(acc, products, count, width, 1); break;
+    case 2: strips_pairs(acc, products, count, width, 2); break;
+    case 3: strips_pairs(acc, products, count, width, 3); break;
+    case 4: strips_pairs(acc, products, count, width, 4); break;
+    case 5: strips_pairs(acc, products, count, width, 5); break;
+    default: strips_pairs(acc, products, count, width, 6); break;
+    }
+}
+
 #define VECTOR_TABLE(symbol, label, bf16_tile)                                                                        \
     const attune_kernels symbol = {                                                                                   \
         .name = label, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = bf16_tile, .dot = dot,     \
@@ -621,6 +677,6 @@ static void tile_f32(float *acc, const attune_product *products, int64_t count, 
         .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,           \
         .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,         \
         .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,               \
-        .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs, .widen_lines = widen_lines, \
+        .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs, .widen_lines = widen_lines, \
         .expand_4bit = expand_4bit,                                                                                   \
     }
