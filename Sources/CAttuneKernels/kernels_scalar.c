@@ -262,7 +262,7 @@ static void expand_4bit(
 }
 
 const attune_kernels attune_kernels_scalar = {
-    .name = "scalar", .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL, .dot = dot,
+    .name = "scalar", .tall = ATTUNE_TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL, .dot = dot,
     .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,
     .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,
     .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,

@@ -9,10 +9,11 @@
 
 #define ATTUNE_PANEL 64  // columns of a panel
 #define ATTUNE_TILE 6    // rows of a tile
+#define ATTUNE_TALL 12   // rows of a tile at most 32 columns wide, where registers allow
 
 // One product of a batch-reduce list: rows[m]·panel over k.
 typedef struct {
-    const void *rows[ATTUNE_TILE];
+    const void *rows[ATTUNE_TALL];
     const void *panel;
     int64_t k;
     int64_t step;  // elements from k to k + 1 in a row; f32 only, pairs are contiguous
@@ -33,14 +34,21 @@ typedef struct {
 
 struct attune_kernels {
     const char *name;
+    int32_t tall;  // rows tile_f32 takes for width 1 and 2: ATTUNE_TALL or ATTUNE_TILE
     // Conversions between float32 and a compute type; rounding to nearest even.
     void (*widen)(float *out, const void *inp, int32_t dtype, int64_t n);
     void (*narrow)(void *out, int32_t dtype, const float *inp, int64_t n);
 
-    // acc[m][0..<64 or the first 16·width columns] = Σ over the products, k ascending; rows 1…6, width 1…4.
+    // acc[m][0 ..< 16·width] = Σ over the products, k ascending; rows 1…6 and width 1…4;
+    // for width 1 and 2 up to `tall` rows, evenly spaced when there are more than six.
     void (*tile_f32)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
     // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the panel.
     void (*tile_pairs)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    // One to three float32 rows times a four-bit panel [k/2][64] with scales [k/block][64], values rounded to a compute type
+    // (f32 or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
+    void (*tile_4bit)(
+        float *acc, const float *const *rows, int64_t k, const uint8_t *codes, const float *scales,
+        const float *codebook, int64_t block, int32_t count, int32_t dtype);
     // The same for bfloat16 operands in k-pairs, or NULL: then operands are widened and tile_f32 is used.
     void (*tile_bf16)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
 

@@ -14,6 +14,8 @@ typedef int32_t I __attribute__((vector_size(64), aligned(4)));
 typedef uint32_t U __attribute__((vector_size(64), aligned(4)));
 typedef uint16_t H __attribute__((vector_size(32), aligned(2)));
 typedef uint64_t L8 __attribute__((vector_size(64), aligned(4)));
+// Tiles of many rows are past the compiler's own limit, and sums in memory would cost several times the arithmetic.
+#define UNROLL _Pragma("clang loop unroll(full)")
 #define INLINE static inline __attribute__((always_inline))
 
 // Reads and writes of up to sixteen elements; `left` is what remains of the row.
@@ -609,7 +611,59 @@ INLINE void strips_f32(float *acc, const attune_product *products, int64_t count
 #endif
 }
 
+#if TILE_VECTORS == 4 && LANES == 16
+#define TALL 12
+// Narrow panels: more rows, so that enough sums run side by side and a loaded vector serves them all. Rows are evenly spaced,
+// so four pointers and one distance reach twelve of them.
+INLINE void tall_strip_of(
+    float *acc, const attune_product *products, int64_t count, const int rows, const int vectors) {
+    T sum[ATTUNE_TALL][2];
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int j = 0; j < vectors; j++) sum[m][j] = (T){0};
+    for (int64_t index = 0; index < count; index++) {
+        const attune_product *product = products + index;
+        const float *panel = product->panel, *row = product->rows[0];
+        int64_t distance = (const float *)product->rows[1] - row, step = product->step;
+        const float *end = panel + product->k * ATTUNE_PANEL;
+        const float *group[4] = {row, row + 3 * distance, row + 6 * distance, row + 9 * distance};
+        for (; panel < end; panel += ATTUNE_PANEL) {
+            T b[2];
+            UNROLL for (int j = 0; j < vectors; j++) memcpy(&b[j], panel + j * LANES, sizeof(T));
+            UNROLL for (int m = 0; m < rows; m++) {
+                T a = group[m / 3][(m % 3) * distance] - (T){0};
+                UNROLL for (int j = 0; j < vectors; j++) sum[m][j] += a * b[j];
+            }
+            UNROLL for (int g = 0; 3 * g < rows; g++) group[g] += step;
+        }
+    }
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int j = 0; j < vectors; j++) memcpy(acc + m * ATTUNE_PANEL + j * LANES, &sum[m][j], sizeof(T));
+}
+INLINE void tall_strip(float *acc, const attune_product *products, int64_t count, int32_t width, const int rows) {
+    if (width == 1) tall_strip_of(acc, products, count, rows, 1);
+    else tall_strip_of(acc, products, count, rows, 2);
+}
+static void tall_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+    switch (rows) {
+    case 7: tall_strip(acc, products, count, width, 7); break;
+    case 8: tall_strip(acc, products, count, width, 8); break;
+    case 9: tall_strip(acc, products, count, width, 9); break;
+    case 10: tall_strip(acc, products, count, width, 10); break;
+    case 11: tall_strip(acc, products, count, width, 11); break;
+    default: tall_strip(acc, products, count, width, 12); break;
+    }
+}
+#else
+#define TALL 6
+#endif
+
 static void tile_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+#if TILE_VECTORS == 4 && LANES == 16
+    if (rows > ATTUNE_TILE) {
+        tall_f32(acc, products, count, rows, width);
+        return;
+    }
+#endif
     switch (rows) {
     case 1: strips_f32(acc, products, count, width, 1); break;
     case 2: strips_f32(acc, products, count, width, 2); break;
@@ -622,6 +676,9 @@ static void tile_f32(float *acc, const attune_product *products, int64_t count, 
 
 // MARK: The tile over bfloat16 panels
 
+#ifndef PREFETCH_PAIRS
+#define PREFETCH_PAIRS 48
+#endif
 typedef uint32_t TU __attribute__((vector_size(4 * LANES), aligned(4)));
 
 INLINE void strip_pairs(
@@ -637,7 +694,11 @@ INLINE void strip_pairs(
         int64_t k = product->k;
         for (int64_t i = 0; i < k; i += 2, panel += 2 * ATTUNE_PANEL) {
             TU b[TILE_VECTORS];
-            for (int j = 0; j < vectors; j++) memcpy(&b[j], panel + 2 * j * LANES, sizeof(TU));
+            for (int j = 0; j < vectors; j++) {
+                memcpy(&b[j], panel + 2 * j * LANES, sizeof(TU));
+                // The weights come from memory once; ask for them well ahead, across page borders too.
+                if (j * LANES % 16 == 0) __builtin_prefetch(panel + 2 * j * LANES + PREFETCH_PAIRS * 2 * ATTUNE_PANEL);
+            }
             for (int m = 0; m < rows; m++) {
                 T a = row[m][i] - (T){0};
                 for (int j = 0; j < vectors; j++) sum[m][j] += a * (T)(b[j] << 16);
@@ -669,14 +730,18 @@ static void tile_pairs(float *acc, const attune_product *products, int64_t count
     }
 }
 
+#ifndef TILE_4BIT
+#define TILE_4BIT NULL
+#endif
+
 #define VECTOR_TABLE(symbol, label, bf16_tile)                                                                        \
     const attune_kernels symbol = {                                                                                   \
-        .name = label, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = bf16_tile, .dot = dot,     \
+        .name = label, .tall = TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = bf16_tile, .dot = dot,     \
         .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,               \
         .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,             \
         .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,           \
         .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,         \
         .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,               \
-        .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs, .widen_lines = widen_lines, \
+        .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .widen_lines = widen_lines, \
         .expand_4bit = expand_4bit,                                                                                   \
     }

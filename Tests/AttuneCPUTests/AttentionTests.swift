@@ -155,4 +155,31 @@ struct AttentionReference {
         #expect(bytes(decoded) == bytes(whole.rows(90..<91)))
         #expect(bytes(decoded) != bytes(whole.rows(89..<90)), "rows differ, so the comparison can fail")
     }
+
+    /// The derivation the kernels are held against agrees with differences of the definition.
+    @Test func theReferenceGradientIsTheSlope() {
+        let table = SegmentTable([Segment(rows: 0..<4), Segment(queries: 4..<7, keys: [0..<4, 4..<7])])
+        let shape = AttentionShape(headCount: 2, kvHeadCount: 1, headDimension: 3, scale: 0.6, softcap: 2, window: 5)
+        var numbers = Numbers(9)
+        func random(_ columns: Int) -> [[Double]] {
+            (0..<7).map { _ in (0..<columns).map { _ in Double(numbers.normal()) } }
+        }
+        let (q, k, v, dout) = (random(6), random(3), random(3), random(6))
+        func loss(_ q: [[Double]], _ k: [[Double]], _ v: [[Double]]) -> Double {
+            let out = AttentionReference(shape: shape, table: table, q: q, k: k, v: v).forward()
+            return zip(out, dout).reduce(0) { $0 + zip($1.0, $1.1).reduce(0) { $0 + $1.0 * $1.1 } }
+        }
+        let gradient = AttentionReference(shape: shape, table: table, q: q, k: k, v: v).backward(dout)
+        func slope(_ matrix: [[Double]], _ row: Int, _ column: Int, _ loss: ([[Double]]) -> Double) -> Double {
+            var (up, down) = (matrix, matrix)
+            up[row][column] += 1e-5
+            down[row][column] -= 1e-5
+            return (loss(up) - loss(down)) / 2e-5
+        }
+        for (row, column) in [(0, 0), (2, 1), (5, 2), (6, 0)] {
+            #expect(abs(slope(q, row, column) { loss($0, k, v) } - gradient.dq[row][column]) < 1e-8)
+            #expect(abs(slope(k, row, column) { loss(q, $0, v) } - gradient.dk[row][column]) < 1e-8)
+            #expect(abs(slope(v, row, column) { loss(q, k, $0) } - gradient.dv[row][column]) < 1e-8)
+        }
+    }
 }

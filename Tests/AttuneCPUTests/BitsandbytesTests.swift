@@ -12,7 +12,9 @@ private func unhex(_ text: String) -> [UInt8] {
 /// A tensor holding the given bytes.
 private func tensor(_ hex: String, _ shape: [Int], _ dtype: DType) throws -> Tensor {
     let result = try Tensor(zeros: shape, dtype)
-    unhex(hex).withUnsafeBytes { if let base = $0.baseAddress { result.address.copyMemory(from: base, byteCount: $0.count) } }
+    unhex(hex).withUnsafeBytes {
+        if let base = $0.baseAddress { result.address.copyMemory(from: base, byteCount: $0.count) }
+    }
     return result
 }
 
@@ -21,12 +23,12 @@ private func tensor(_ hex: String, _ shape: [Int], _ dtype: DType) throws -> Ten
     private typealias Golden = BitsandbytesGolden
 
     static let matrices: [(DType, QuantizationFormat, String, String, String)] = [
-        (.float32, .nf4, Golden.float32_nf4_codes, Golden.float32_nf4_absmax, Golden.float32_nf4_values),
-        (.float32, .fp4, Golden.float32_fp4_codes, Golden.float32_fp4_absmax, Golden.float32_fp4_values),
-        (.bfloat16, .nf4, Golden.bfloat16_nf4_codes, Golden.bfloat16_nf4_absmax, Golden.bfloat16_nf4_values),
-        (.bfloat16, .fp4, Golden.bfloat16_fp4_codes, Golden.bfloat16_fp4_absmax, Golden.bfloat16_fp4_values),
-        (.float16, .nf4, Golden.float16_nf4_codes, Golden.float16_nf4_absmax, Golden.float16_nf4_values),
-        (.float16, .fp4, Golden.float16_fp4_codes, Golden.float16_fp4_absmax, Golden.float16_fp4_values),
+        (.float32, .nf4, Golden.float32Nf4Codes, Golden.float32Nf4Absmax, Golden.float32Nf4Values),
+        (.float32, .fp4, Golden.float32Fp4Codes, Golden.float32Fp4Absmax, Golden.float32Fp4Values),
+        (.bfloat16, .nf4, Golden.bfloat16Nf4Codes, Golden.bfloat16Nf4Absmax, Golden.bfloat16Nf4Values),
+        (.bfloat16, .fp4, Golden.bfloat16Fp4Codes, Golden.bfloat16Fp4Absmax, Golden.bfloat16Fp4Values),
+        (.float16, .nf4, Golden.float16Nf4Codes, Golden.float16Nf4Absmax, Golden.float16Nf4Values),
+        (.float16, .fp4, Golden.float16Fp4Codes, Golden.float16Fp4Absmax, Golden.float16Fp4Values),
     ]
 
     @Test(arguments: Fixture.instructionSets) func fourBitMatrices(_ set: InstructionSet) throws {
@@ -40,15 +42,15 @@ private func tensor(_ hex: String, _ shape: [Int], _ dtype: DType) throws -> Ten
             backend.dequantize(dense, result)
             #expect(bytes(dense.rows(0..<2)) == unhex(values), "\(dtype) \(format)")
         }
-        #expect(unhex(Golden.float32_nf4_codes) != unhex(Golden.bfloat16_nf4_codes), "the comparison can fail")
+        #expect(unhex(Golden.float32Nf4Codes) != unhex(Golden.bfloat16Nf4Codes), "the comparison can fail")
     }
 
     @Test(arguments: [QuantizationFormat.nf4, .fp4]) func valuesOnTheBoundaries(_ format: QuantizationFormat) throws {
         let backend = try CPUBackend(threads: 1)
         let isNF4 = format == .nf4
-        let source = try tensor(isNF4 ? Golden.nf4_boundaries : Golden.fp4_boundaries, [4, 64], .float32)
+        let source = try tensor(isNF4 ? Golden.nf4Boundaries : Golden.fp4Boundaries, [4, 64], .float32)
         let result = try backend.quantize(source, format: format, blockSize: 64, doubleQuantization: false)
-        #expect(bytes(result.codes) == unhex(isNF4 ? Golden.nf4_boundary_codes : Golden.fp4_boundary_codes))
+        #expect(bytes(result.codes) == unhex(isNF4 ? Golden.nf4BoundaryCodes : Golden.fp4BoundaryCodes))
     }
 
     @Test func nestedScales() throws {
@@ -56,19 +58,19 @@ private func tensor(_ hex: String, _ shape: [Int], _ dtype: DType) throws -> Ten
         let source = try randomTensor(150, 128, .float32, seed: 12)
         let result = try backend.quantize(source, format: .nf4, blockSize: 64, doubleQuantization: true)
         let nested = try #require(result.nested)
-        let offset = try tensor(Golden.nested_offset, [1], .float32).floats()[0]
+        let offset = try tensor(Golden.nestedOffset, [1], .float32).floats()[0]
         #expect(abs(nested.offset - offset) <= offset.ulp)
-        #expect(bytes(nested.codebook) == unhex(Golden.signed_map))
+        #expect(bytes(nested.codebook) == unhex(Golden.signedMap))
         if nested.offset == offset {
-            #expect(bytes(nested.absmax) == unhex(Golden.nested_absmax))
+            #expect(bytes(nested.absmax) == unhex(Golden.nestedAbsmax))
             // The CPU library's table may name the neighbour of the nearest code.
-            let pairs = zip(bytes(nested.codes), unhex(Golden.nested_codes))
+            let pairs = zip(bytes(nested.codes), unhex(Golden.nestedCodes))
             #expect(pairs.allSatisfy { abs(Int($0) - Int($1)) <= 1 })
             #expect(pairs.filter { $0 != $1 }.count <= 2)
         }
         var map = [Float](repeating: 0, count: 256)
         attune_dynamic_map(&map, 0)
-        #expect(map.withUnsafeBytes { Array($0) } == unhex(Golden.unsigned_map))
+        #expect(map.withUnsafeBytes { Array($0) } == unhex(Golden.unsignedMap))
     }
 
     @Test func eightBitAdamW() throws {
@@ -86,7 +88,7 @@ private func tensor(_ hex: String, _ shape: [Int], _ dtype: DType) throws -> Ten
                     learningRate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, step: step,
                     gradientScale: 0.5))
         }
-        let golden = try tensor(Golden.adamw8_parameter, [1, count], .float32)
+        let golden = try tensor(Golden.adamw8Parameter, [1, count], .float32)
         // The CPU library's table may name a neighbouring code near zero; the three steps move a parameter by 3e-2.
         #expect(error(parameter, doubles(golden)) < 1e-3)
         let close = zip(parameter.floats(), golden.floats()).filter { abs($0 - $1) < 1e-6 }.count

@@ -37,7 +37,8 @@ def hexed(name, array):
     data = np.ascontiguousarray(array).tobytes().hex()
     lines = [data[i : i + 100] for i in range(0, len(data), 100)]
     body = "\n        + ".join(f'"{line}"' for line in lines)
-    print(f"    static let {name} =\n        {body}")
+    first, *rest = name.split("_")
+    print(f"    static let {first + ''.join(word.capitalize() for word in rest)} =\n        {body}")
 
 
 def boundaries(kind):
