@@ -90,15 +90,22 @@ static int64_t key_row(key_walk *walk, int64_t logical) {
 static void operand_rows(
     const attune_kernels *k, const attention_context *c, const attune_matrix *x, const int64_t *rows, int64_t count,
     int64_t column, char *buffer, const void **pointers) {
-    for (int64_t i = 0; i < count; i++) {
-        if (x->dtype == c->dtype) {
-            pointers[i] = attune_at(x, rows[i], column);
-        } else {
-            float *line = (float *)(buffer + i * ((c->d * 4 + 63) & ~(int64_t)63));
-            k->widen(line, attune_at(x, rows[i], column), x->dtype, c->d);
-            pointers[i] = line;
-        }
+    if (x->dtype == c->dtype) {
+        for (int64_t i = 0; i < count; i++) pointers[i] = attune_at(x, rows[i], column);
+        return;
     }
+    int64_t line = ((c->d * 4 + 63) & ~(int64_t)63) / 4;
+    float *lines = (float *)buffer;
+    for (int64_t i = 0; i < count;) {
+        int64_t run = 1;
+        while (i + run < count && rows[i + run] == rows[i] + run) run++;
+        for (int64_t j = 0; j < c->d; j += 64) {
+            int64_t n = attune_min(64, c->d - j);
+            k->widen_lines(lines + i * line + j, line, attune_at(x, rows[i], column + j), x->dtype, x->stride, run, n, n);
+        }
+        i += run;
+    }
+    for (int64_t i = 0; i < count; i++) pointers[i] = lines + i * line;
 }
 
 // Rows as columns of a panel: k = d.
@@ -114,8 +121,14 @@ static void pack_reduction(
     for (int64_t j = 0; j < c->d; j += 64) {
         int64_t n = attune_min(64, c->d - j);
         if (c->dtype == ATTUNE_F32) {
-            for (int64_t r = 0; r < count; r++)
-                k->widen_lines((float *)panels + (j + r) * 64, (const float *)rows[r] + j, ATTUNE_F32, 0, 1, n);
+            for (int64_t r = 0; r < count;) {
+                // Rows that stand evenly go in one call.
+                const float *row = rows[r];
+                int64_t run = 1, stride = r + 1 < count ? (const float *)rows[r + 1] - row : 0;
+                while (r + run < count && (const float *)rows[r + run] == row + run * stride) run++;
+                k->widen_lines((float *)panels + (j + r) * 64, 64, row + j, ATTUNE_F32, stride, run, n, 64);
+                r += run;
+            }
         } else {
             const uint16_t *shifted[64];
             for (int64_t r = 0; r < count; r++) shifted[r] = (const uint16_t *)rows[r] + j;
@@ -125,13 +138,32 @@ static void pack_reduction(
 }
 
 static inline void tile(
-    const attune_kernels *k, const attention_context *c, float *acc, const void *const *rows, int32_t count,
-    int64_t step, const void *panel, int64_t length, int64_t columns) {
+    const attune_kernels *k, const attention_context *c, float *acc, int64_t stride, int32_t accumulate,
+    const void *const *rows, int32_t count, int64_t step, const void *panel, int64_t length, int64_t columns) {
     attune_product product = {.panel = panel, .k = length, .step = step};
     for (int32_t m = 0; m < count; m++) product.rows[m] = rows[m];
     int32_t width = (int32_t)((columns + 15) / 16);
-    if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, &product, 1, count, width);
-    else k->tile_f32(acc, &product, 1, count, width);
+    if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, stride, accumulate, &product, 1, count, width);
+    else k->tile_f32(acc, stride, accumulate, &product, 1, count, width);
+}
+
+// The same product added to float32 rows `stride` apart, in place where whole vectors of sixteen fit.
+static inline void tile_add(
+    const attune_kernels *k, const attention_context *c, float *const *sums, const void *const *rows, int32_t count,
+    int64_t step, const void *panel, int64_t length, int64_t columns) {
+    int64_t stride = count > 1 ? sums[1] - sums[0] : 0;
+    int even = columns % 16 == 0;
+    for (int32_t m = 2; m < count; m++) even &= sums[m] - sums[m - 1] == stride;
+    if (even) {
+        tile(k, c, sums[0], stride, 1, rows, count, step, panel, length, columns);
+        return;
+    }
+    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    for (int32_t m = 0; m < count; m++) memcpy(acc + m * ATTUNE_PANEL, sums[m], (size_t)columns * 4);
+    for (int32_t m = 0; m < count; m++)
+        memset(acc + m * ATTUNE_PANEL + columns, 0, (size_t)(ATTUNE_PANEL - columns) * 4);
+    tile(k, c, acc, ATTUNE_PANEL, 1, rows, count, step, panel, length, columns);
+    for (int32_t m = 0; m < count; m++) memcpy(sums[m], acc + m * ATTUNE_PANEL, (size_t)columns * 4);
 }
 
 // The keys a row may see: first ..< last.
@@ -203,7 +235,7 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
             if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) continue;
             // Keys after the tile's last query are hidden from all its rows.
             int64_t live = attune_min(keys, spans[r0 + tile_rows - 1].last - start);
-            tile(k, c, acc, q_rows + r0, tile_rows, 1, s.key_panel, d, live);
+            tile(k, c, acc, ATTUNE_PANEL, 0, q_rows + r0, tile_rows, 1, s.key_panel, d, live);
             float alpha[ATTUNE_TILE];
             const void *p_rows[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_rows; m++) {
@@ -216,13 +248,15 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
                         p, c->dtype, acc + m * ATTUNE_PANEL, &row, s.row_max + r0 + m, s.row_sum + r0 + m);
                 else memset(p, 0, (size_t)(KEYS * c->width));
             }
+            for (int32_t m = 0; m < tile_rows; m++) {
+                float *sum = s.sum + (r0 + m) * d;
+                if (alpha[m] != 1) k->scale(sum, sum, alpha[m], d);
+            }
             for (int64_t j = 0; j < d; j += 64) {
-                int64_t n = attune_min(64, d - j);
-                tile(k, c, acc, p_rows, tile_rows, 1, s.value_panel + j * 64 * c->width, live, n);
-                for (int32_t m = 0; m < tile_rows; m++) {
-                    float *sum = s.sum + (r0 + m) * d + j;
-                    k->add(sum, acc + m * ATTUNE_PANEL, sum, alpha[m], n);
-                }
+                float *sums[ATTUNE_TILE];
+                for (int32_t m = 0; m < tile_rows; m++) sums[m] = s.sum + (r0 + m) * d + j;
+                tile_add(
+                    k, c, sums, p_rows, tile_rows, 1, s.value_panel + j * 64 * c->width, live, attune_min(64, d - j));
             }
         }
     }
@@ -272,7 +306,6 @@ static void add_to_keys(
     const attune_kernels *k, const attention_context *c, const attention_scratch *s, const float *weights, float *sums,
     int64_t stride, const int64_t *rows, int64_t start, int64_t keys, int64_t column, const char *panels,
     const key_span *spans, int64_t count) {
-    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
     // Float32 tiles walk the columns where they lie; pairs must be contiguous, so they are turned.
     const char *base = (const char *)weights;
     int64_t key_bytes = 4, step = 64, first = 0;
@@ -291,12 +324,11 @@ static void add_to_keys(
         const void *turned[ATTUNE_TILE];
         for (int32_t m = 0; m < tile_keys; m++) turned[m] = base + (i0 + m) * key_bytes + skip * step * c->width;
         for (int64_t j = 0; j < c->d; j += 64) {
-            int64_t n = attune_min(64, c->d - j);
-            tile(k, c, acc, turned, tile_keys, step, panels + (j + skip) * 64 * c->width, count - skip, n);
-            for (int32_t m = 0; m < tile_keys; m++) {
-                float *to = sums + rows[i0 + m] * stride + column + j;
-                k->add(to, to, acc + m * ATTUNE_PANEL, 1, n);
-            }
+            float *to[ATTUNE_TILE];
+            for (int32_t m = 0; m < tile_keys; m++) to[m] = sums + rows[i0 + m] * stride + column + j;
+            tile_add(
+                k, c, to, turned, tile_keys, step, panels + (j + skip) * 64 * c->width, count - skip,
+                attune_min(64, c->d - j));
         }
     }
 }
@@ -352,8 +384,8 @@ static void backward_rows(
                 continue;
             }
             int64_t live = attune_min(keys, spans[r0 + tile_rows - 1].last - start);
-            tile(k, c, acc, q_rows + r0, tile_rows, 1, s->key_panel, d, live);
-            tile(k, c, dp, dout_rows + r0, tile_rows, 1, s->value_panel, d, live);
+            tile(k, c, acc, ATTUNE_PANEL, 0, q_rows + r0, tile_rows, 1, s->key_panel, d, live);
+            tile(k, c, dp, ATTUNE_PANEL, 0, dout_rows + r0, tile_rows, 1, s->value_panel, d, live);
             const void *ds_rows[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_rows; m++) {
                 float *p = s->p + (r0 + m) * 64, *ds = s->ds + (r0 + m) * 64;
@@ -373,12 +405,11 @@ static void backward_rows(
                 }
             }
             for (int64_t j = 0; j < d; j += 64) {
-                int64_t n = attune_min(64, d - j);
-                tile(k, c, dp, ds_rows, tile_rows, 1, s->key_sum_panel + j * 64 * c->width, live, n);
-                for (int32_t m = 0; m < tile_rows; m++) {
-                    float *sum = s->sum + (r0 + m) * d + j;
-                    k->add(sum, sum, dp + m * ATTUNE_PANEL, 1, n);
-                }
+                float *sums[ATTUNE_TILE];
+                for (int32_t m = 0; m < tile_rows; m++) sums[m] = s->sum + (r0 + m) * d + j;
+                tile_add(
+                    k, c, sums, ds_rows, tile_rows, 1, s->key_sum_panel + j * 64 * c->width, live,
+                    attune_min(64, d - j));
             }
         }
         add_to_keys(k, c, s, s->p, c->dv, c->dv_stride, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);

@@ -39,39 +39,45 @@ static void narrow(void *out, int32_t dtype, const float *inp, int64_t n) {
     else for (int64_t i = 0; i < n; i++) y[i] = attune_to_f16(inp[i]);
 }
 static void widen_lines(
-    float *out, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns) {
+    float *out, int64_t out_stride, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns,
+    int64_t padded) {
     for (int64_t r = 0; r < rows; r++) {
-        memset(out + r * 64, 0, 256);
-        widen(out + r * 64, (const char *)inp + r * stride * (dtype == ATTUNE_F32 ? 4 : 2), dtype, columns);
+        float *line = out + r * out_stride;
+        widen(line, (const char *)inp + r * stride * (dtype == ATTUNE_F32 ? 4 : 2), dtype, columns);
+        for (int64_t c = columns; c < padded; c++) line[c] = 0;
     }
 }
 static void widen_pairs(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs) {
     for (int64_t k = 0; k < 2 * pairs; k++)
         for (int64_t n = 0; n < 64; n++) widen(out + k * 64 + n, panel + (k / 2) * 128 + n * 2 + k % 2, dtype, 1);
 }
-static void tile_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tile_f32(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
     for (int32_t m = 0; m < rows; m++) {
         for (int32_t n = 0; n < 16 * width; n++) {
-            float sum = 0;
+            float sum = accumulate ? acc[m * stride + n] : 0;
             for (int64_t p = 0; p < count; p++) {
                 const float *row = products[p].rows[m], *panel = products[p].panel;
                 for (int64_t k = 0; k < products[p].k; k++) sum += row[k * products[p].step] * panel[k * ATTUNE_PANEL + n];
             }
-            acc[m * ATTUNE_PANEL + n] = sum;
+            acc[m * stride + n] = sum;
         }
     }
 }
-static void tile_pairs(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tile_pairs(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
     for (int32_t m = 0; m < rows; m++) {
         for (int32_t n = 0; n < 16 * width; n++) {
-            float sum = 0;
+            float sum = accumulate ? acc[m * stride + n] : 0;
             for (int64_t p = 0; p < count; p++) {
                 const float *row = products[p].rows[m];
                 const uint16_t *panel = products[p].panel;
                 for (int64_t k = 0; k < products[p].k; k++)
                     sum += row[k] * attune_from_bf16(panel[(k / 2) * 128 + n * 2 + k % 2]);
             }
-            acc[m * ATTUNE_PANEL + n] = sum;
+            acc[m * stride + n] = sum;
         }
     }
 }

@@ -80,10 +80,10 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
             }
             if (count == 2) products[1].rows[m] = c->extra_inp + (row + m) * c->extra_stride;
         }
-        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, products, count, rows, width);
+        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, ATTUNE_PANEL, 0, products, count, rows, width);
         else if (c->fused) fused_tile(k, a->weight, panel, acc, &products[0], rows);
-        else if (c->direct) k->tile_pairs(acc, products, count, rows, width);
-        else k->tile_f32(acc, products, count, rows, width);
+        else if (c->direct) k->tile_pairs(acc, ATTUNE_PANEL, 0, products, count, rows, width);
+        else k->tile_f32(acc, ATTUNE_PANEL, 0, products, count, rows, width);
         for (int32_t m = 0; m < rows; m++) {
             float *line = acc + m * ATTUNE_PANEL;
             const float *residual =
@@ -212,7 +212,7 @@ static void gradient_item(attune_machine *machine, void *context, int64_t item, 
             k->pack_pairs16((uint16_t *)scratch + t0 * 64, pointers, count, n);
         }
     } else {
-        k->widen_lines((float *)scratch, attune_at(x, 0, column), x->dtype, x->stride, length, n);
+        k->widen_lines((float *)scratch, 64, attune_at(x, 0, column), x->dtype, x->stride, length, n, 64);
     }
     int64_t total = c->row_side->columns;
     int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, total);
@@ -222,8 +222,8 @@ static void gradient_item(attune_machine *machine, void *context, int64_t item, 
     for (int64_t row = first; row < end;) {
         int32_t rows = even_tile(end - row, most);
         for (int32_t m = 0; m < rows; m++) product.rows[m] = c->rows + (row + m) * c->row_stride;
-        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, &product, 1, rows, width);
-        else k->tile_f32(acc, &product, 1, rows, width);
+        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, ATTUNE_PANEL, 0, &product, 1, rows, width);
+        else k->tile_f32(acc, ATTUNE_PANEL, 0, &product, 1, rows, width);
         float *base = c->dweight->data;
         for (int32_t m = 0; m < rows; m++) {
             const float *line = acc + m * ATTUNE_PANEL;

@@ -39,18 +39,24 @@ struct attune_kernels {
     void (*widen)(float *out, const void *inp, int32_t dtype, int64_t n);
     void (*narrow)(void *out, int32_t dtype, const float *inp, int64_t n);
 
-    // acc[m][0 ..< 16·width] = Σ over the products, k ascending; rows 1…6 and width 1…4;
+    // acc[m·stride + 0 ..< 16·width] = (what it holds when `accumulate`, else 0) + Σ over the products, k ascending; rows 1…6 and width 1…4;
     // for width 1 and 2 up to `tall` rows, evenly spaced when there are more than six.
-    void (*tile_f32)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    void (*tile_f32)(
+        float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+        int32_t width);
     // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the panel.
-    void (*tile_pairs)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    void (*tile_pairs)(
+        float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+        int32_t width);
     // One to three float32 rows times a four-bit panel [k/2][64] with scales [k/block][64], values rounded to a compute type
     // (f32 or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
     void (*tile_4bit)(
         float *acc, const float *const *rows, int64_t k, const uint8_t *codes, const float *scales,
         const float *codebook, int64_t block, int32_t count, int32_t dtype);
     // The same for bfloat16 operands in k-pairs, or NULL: then operands are widened and tile_f32 is used.
-    void (*tile_bf16)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    void (*tile_bf16)(
+        float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+        int32_t width);
 
     // Sixteen lanes, summed in one fixed tree.
     float (*dot)(const float *a, const float *b, int64_t n);
@@ -107,9 +113,10 @@ struct attune_kernels {
     void (*pack_rows32)(uint32_t *out, const uint32_t *const *rows, int64_t count, int64_t k);
     // Rows as the reduction index: out[p][c] = (rows[2p][c], rows[2p+1][c]), c < 64.
     void (*pack_pairs16)(uint16_t *out, const uint16_t *const *rows, int64_t count, int64_t columns);
-    // Columns of many rows as float32 lines of 64, zero beyond `columns`.
+    // At most 64 columns of many rows as float32, zero from `columns` to `padded`; strides in elements.
     void (*widen_lines)(
-        float *out, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns);
+        float *out, int64_t out_stride, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns,
+        int64_t padded);
     // k-pairs [pairs][64][2] of a 16-bit type as float32 lines [2·pairs][64].
     void (*widen_pairs)(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs);
     // A run of k-pairs of a four-bit panel with one scale line, rounded to `dtype`: as k-pairs of it, or as float32 lines

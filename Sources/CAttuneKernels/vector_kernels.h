@@ -120,18 +120,21 @@ static void narrow(void *out, int32_t dtype, const float *inp, int64_t n) {
 }
 
 static void widen_lines(
-    float *out, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns) {
-    if (dtype == ATTUNE_BF16 && columns == 64) {
-        const uint16_t *x = inp;
-        for (int64_t r = 0; r < rows; r++, x += stride, out += 64)
-            for (int j = 0; j < 64; j += 16) store(out + j, widen_bf16(load16(x + j, 16)), 16);
-        return;
-    }
-    const char *x = inp;
-    int64_t width = dtype == ATTUNE_F32 ? 4 : 2;
-    for (int64_t r = 0; r < rows; r++, x += stride * width, out += 64) {
-        widen(out, x, dtype, columns);
-        for (int64_t c = columns; c < 64; c++) out[c] = 0;
+    float *out, int64_t out_stride, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns,
+    int64_t padded) {
+    const uint16_t *half = inp;
+    const float *full = inp;
+    if (columns == 64 && dtype == ATTUNE_BF16) {
+        for (int64_t r = 0; r < rows; r++, half += stride, out += out_stride)
+            for (int j = 0; j < 64; j += 16) store(out + j, widen_bf16(load16(half + j, 16)), 16);
+    } else if (columns == 64 && dtype == ATTUNE_F32) {
+        for (int64_t r = 0; r < rows; r++, full += stride, out += out_stride)
+            for (int j = 0; j < 64; j += 16) store(out + j, load(full + j, 16), 16);
+    } else {
+        for (int64_t r = 0; r < rows; r++, out += out_stride) {
+            widen(out, dtype == ATTUNE_F32 ? (const void *)(full + r * stride) : half + r * stride, dtype, columns);
+            for (int64_t c = columns; c < padded; c++) out[c] = 0;
+        }
     }
 }
 
@@ -577,10 +580,13 @@ static void expand_4bit(
 typedef float T __attribute__((vector_size(4 * LANES), aligned(4)));
 
 INLINE void strip_f32(
-    float *acc, const attune_product *products, int64_t count, int64_t column, const int rows, const int vectors) {
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int64_t column, const int rows, const int vectors) {
     T sum[ATTUNE_TILE][TILE_VECTORS];
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < vectors; j++) sum[m][j] = (T){0};
+        for (int j = 0; j < vectors; j++) {
+            sum[m][j] = (T){0};
+            if (accumulate) memcpy(&sum[m][j], acc + m * stride + column + j * LANES, sizeof(T));
+        }
     for (int64_t index = 0; index < count; index++) {
         const attune_product *product = products + index;
         const float *panel = (const float *)product->panel + column;
@@ -597,17 +603,17 @@ INLINE void strip_f32(
         }
     }
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < vectors; j++) memcpy(acc + m * ATTUNE_PANEL + column + j * LANES, &sum[m][j], sizeof(T));
+        for (int j = 0; j < vectors; j++) memcpy(acc + m * stride + column + j * LANES, &sum[m][j], sizeof(T));
 }
 
-INLINE void strips_f32(float *acc, const attune_product *products, int64_t count, int32_t width, const int rows) {
+INLINE void strips_f32(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width, const int rows) {
     int64_t column = 0, columns = 16 * width;
     for (; column + TILE_VECTORS * LANES <= columns; column += TILE_VECTORS * LANES)
-        strip_f32(acc, products, count, column, rows, TILE_VECTORS);
+        strip_f32(acc, stride, accumulate, products, count, column, rows, TILE_VECTORS);
 #if TILE_VECTORS == 4
-    if (columns - column == 3 * LANES) strip_f32(acc, products, count, column, rows, 3);
-    else if (columns - column == 2 * LANES) strip_f32(acc, products, count, column, rows, 2);
-    else if (columns - column == LANES) strip_f32(acc, products, count, column, rows, 1);
+    if (columns - column == 3 * LANES) strip_f32(acc, stride, accumulate, products, count, column, rows, 3);
+    else if (columns - column == 2 * LANES) strip_f32(acc, stride, accumulate, products, count, column, rows, 2);
+    else if (columns - column == LANES) strip_f32(acc, stride, accumulate, products, count, column, rows, 1);
 #endif
 }
 
@@ -616,10 +622,13 @@ INLINE void strips_f32(float *acc, const attune_product *products, int64_t count
 // Narrow panels: more rows, so that enough sums run side by side and a loaded vector serves them all. Rows are evenly spaced,
 // so four pointers and one distance reach twelve of them.
 INLINE void tall_strip_of(
-    float *acc, const attune_product *products, int64_t count, const int rows, const int vectors) {
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, const int rows, const int vectors) {
     T sum[ATTUNE_TALL][2];
     UNROLL for (int m = 0; m < rows; m++)
-        UNROLL for (int j = 0; j < vectors; j++) sum[m][j] = (T){0};
+        UNROLL for (int j = 0; j < vectors; j++) {
+            sum[m][j] = (T){0};
+            if (accumulate) memcpy(&sum[m][j], acc + m * stride + j * LANES, sizeof(T));
+        }
     for (int64_t index = 0; index < count; index++) {
         const attune_product *product = products + index;
         const float *panel = product->panel, *row = product->rows[0];
@@ -637,40 +646,40 @@ INLINE void tall_strip_of(
         }
     }
     UNROLL for (int m = 0; m < rows; m++)
-        UNROLL for (int j = 0; j < vectors; j++) memcpy(acc + m * ATTUNE_PANEL + j * LANES, &sum[m][j], sizeof(T));
+        UNROLL for (int j = 0; j < vectors; j++) memcpy(acc + m * stride + j * LANES, &sum[m][j], sizeof(T));
 }
-INLINE void tall_strip(float *acc, const attune_product *products, int64_t count, int32_t width, const int rows) {
-    if (width == 1) tall_strip_of(acc, products, count, rows, 1);
-    else tall_strip_of(acc, products, count, rows, 2);
+INLINE void tall_strip(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width, const int rows) {
+    if (width == 1) tall_strip_of(acc, stride, accumulate, products, count, rows, 1);
+    else tall_strip_of(acc, stride, accumulate, products, count, rows, 2);
 }
-static void tall_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tall_f32(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
     switch (rows) {
-    case 7: tall_strip(acc, products, count, width, 7); break;
-    case 8: tall_strip(acc, products, count, width, 8); break;
-    case 9: tall_strip(acc, products, count, width, 9); break;
-    case 10: tall_strip(acc, products, count, width, 10); break;
-    case 11: tall_strip(acc, products, count, width, 11); break;
-    default: tall_strip(acc, products, count, width, 12); break;
+    case 7: tall_strip(acc, stride, accumulate, products, count, width, 7); break;
+    case 8: tall_strip(acc, stride, accumulate, products, count, width, 8); break;
+    case 9: tall_strip(acc, stride, accumulate, products, count, width, 9); break;
+    case 10: tall_strip(acc, stride, accumulate, products, count, width, 10); break;
+    case 11: tall_strip(acc, stride, accumulate, products, count, width, 11); break;
+    default: tall_strip(acc, stride, accumulate, products, count, width, 12); break;
     }
 }
 #else
 #define TALL 6
 #endif
 
-static void tile_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tile_f32(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
 #if TILE_VECTORS == 4 && LANES == 16
     if (rows > ATTUNE_TILE) {
-        tall_f32(acc, products, count, rows, width);
+        tall_f32(acc, stride, accumulate, products, count, rows, width);
         return;
     }
 #endif
     switch (rows) {
-    case 1: strips_f32(acc, products, count, width, 1); break;
-    case 2: strips_f32(acc, products, count, width, 2); break;
-    case 3: strips_f32(acc, products, count, width, 3); break;
-    case 4: strips_f32(acc, products, count, width, 4); break;
-    case 5: strips_f32(acc, products, count, width, 5); break;
-    default: strips_f32(acc, products, count, width, 6); break;
+    case 1: strips_f32(acc, stride, accumulate, products, count, width, 1); break;
+    case 2: strips_f32(acc, stride, accumulate, products, count, width, 2); break;
+    case 3: strips_f32(acc, stride, accumulate, products, count, width, 3); break;
+    case 4: strips_f32(acc, stride, accumulate, products, count, width, 4); break;
+    case 5: strips_f32(acc, stride, accumulate, products, count, width, 5); break;
+    default: strips_f32(acc, stride, accumulate, products, count, width, 6); break;
     }
 }
 
@@ -682,10 +691,13 @@ static void tile_f32(float *acc, const attune_product *products, int64_t count, 
 typedef uint32_t TU __attribute__((vector_size(4 * LANES), aligned(4)));
 
 INLINE void strip_pairs(
-    float *acc, const attune_product *products, int64_t count, int64_t column, const int rows, const int vectors) {
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int64_t column, const int rows, const int vectors) {
     T sum[ATTUNE_TILE][TILE_VECTORS];
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < vectors; j++) sum[m][j] = (T){0};
+        for (int j = 0; j < vectors; j++) {
+            sum[m][j] = (T){0};
+            if (accumulate) memcpy(&sum[m][j], acc + m * stride + column + j * LANES, sizeof(T));
+        }
     for (int64_t index = 0; index < count; index++) {
         const attune_product *product = products + index;
         const uint16_t *panel = (const uint16_t *)product->panel + 2 * column;
@@ -711,22 +723,22 @@ INLINE void strip_pairs(
         }
     }
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < vectors; j++) memcpy(acc + m * ATTUNE_PANEL + column + j * LANES, &sum[m][j], sizeof(T));
+        for (int j = 0; j < vectors; j++) memcpy(acc + m * stride + column + j * LANES, &sum[m][j], sizeof(T));
 }
 
-INLINE void strips_pairs(float *acc, const attune_product *products, int64_t count, int32_t width, const int rows) {
+INLINE void strips_pairs(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width, const int rows) {
     for (int64_t column = 0; column < 16 * width; column += TILE_VECTORS * LANES)
-        strip_pairs(acc, products, count, column, rows, TILE_VECTORS);
+        strip_pairs(acc, stride, accumulate, products, count, column, rows, TILE_VECTORS);
 }
 
-static void tile_pairs(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tile_pairs(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
     switch (rows) {
-    case 1: strips_pairs(acc, products, count, width, 1); break;
-    case 2: strips_pairs(acc, products, count, width, 2); break;
-    case 3: strips_pairs(acc, products, count, width, 3); break;
-    case 4: strips_pairs(acc, products, count, width, 4); break;
-    case 5: strips_pairs(acc, products, count, width, 5); break;
-    default: strips_pairs(acc, products, count, width, 6); break;
+    case 1: strips_pairs(acc, stride, accumulate, products, count, width, 1); break;
+    case 2: strips_pairs(acc, stride, accumulate, products, count, width, 2); break;
+    case 3: strips_pairs(acc, stride, accumulate, products, count, width, 3); break;
+    case 4: strips_pairs(acc, stride, accumulate, products, count, width, 4); break;
+    case 5: strips_pairs(acc, stride, accumulate, products, count, width, 5); break;
+    default: strips_pairs(acc, stride, accumulate, products, count, width, 6); break;
     }
 }
 
