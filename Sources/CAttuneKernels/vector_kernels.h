@@ -446,18 +446,28 @@ static void logit_gradient(
 
 // MARK: Random numbers
 
+#define LOW(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH(a, b) \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+// Lower and upper halves of 32×32-bit products, even and odd lanes apart (a 64-bit lane holds the even one below).
+INLINE U multiply_wide(U x, uint32_t factor, U *high) {
+    const uint64_t low_half = 0xFFFFFFFFu;
+    L8 lanes = (L8)x, even = (lanes & low_half) * factor, odd = (lanes >> 32) * factor;
+    *high = (U)((even >> 32) | (odd & ~low_half));
+    return (U)((even & low_half) | (odd << 32));
+}
+
 // Sixteen Philox blocks side by side: words 0…3 of the counters (first/4 + lane, position, identity).
 static void uniform(float *out, uint64_t key, uint32_t position, uint64_t identity, int64_t first, int64_t n) {
-    typedef uint64_t W __attribute__((vector_size(128), aligned(8)));
     const U lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     for (int64_t i = 0; i < n; i += 64) {
         U c0 = lane + (uint32_t)((first + i) / 4), c1 = (U){} + position;
         U c2 = (U){} + (uint32_t)identity, c3 = (U){} + (uint32_t)(identity >> 32);
         uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
         for (int round = 0; round < 10; round++) {
-            W p0 = __builtin_convertvector(c0, W) * 0xD2511F53u, p1 = __builtin_convertvector(c2, W) * 0xCD9E8D57u;
-            U h0 = __builtin_convertvector(p0 >> 32, U), l0 = __builtin_convertvector(p0, U);
-            U h1 = __builtin_convertvector(p1 >> 32, U), l1 = __builtin_convertvector(p1, U);
+            U h0, l0 = multiply_wide(c0, 0xD2511F53u, &h0), h1, l1 = multiply_wide(c2, 0xCD9E8D57u, &h1);
             c0 = h1 ^ c1 ^ k0;
             c1 = l1;
             c2 = h0 ^ c3 ^ k1;
@@ -465,15 +475,17 @@ static void uniform(float *out, uint64_t key, uint32_t position, uint64_t identi
             k0 += 0x9E3779B9u;
             k1 += 0xBB67AE85u;
         }
-        uint32_t words[4][16];
-        memcpy(words[0], &c0, 64);
-        memcpy(words[1], &c1, 64);
-        memcpy(words[2], &c2, 64);
-        memcpy(words[3], &c3, 64);
-        int64_t count = attune_min(64, n - i);
-        for (int64_t j = 0; j < count; j++) out[i + j] = (float)(words[j & 3][j >> 2] >> 8) * 0x1p-24f;
+        // Element 4·lane + w is word w of a lane: two rounds of interleaving.
+        U a0 = LOW(c0, c2), a1 = HIGH(c0, c2), b0 = LOW(c1, c3), b1 = HIGH(c1, c3);
+        U words[4] = {LOW(a0, b0), HIGH(a0, b0), LOW(a1, b1), HIGH(a1, b1)};
+        for (int j = 0; j < 4 && i + 16 * j < n; j++) {
+            V u = __builtin_convertvector((I)(words[j] >> 8), V) * all(0x1p-24f);
+            store(out + i + 16 * j, u, n - i - 16 * j);
+        }
     }
 }
+#undef LOW
+#undef HIGH
 static void mask(
     float *out, const float *inp, const float *u, const float *residual, float rate, float keep, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) {
