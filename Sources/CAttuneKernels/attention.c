@@ -4,8 +4,8 @@
 //   D = Σ dout·out,  dv = Σ pᵀ·dout,  dp = dout·vᵀ,  ds = p·(dp − D)·cap′·scale,  dq = Σ ds·k,  dk = Σ dsᵀ·q
 //
 // Query heads that share a key head form one list of rows (query-major), so keys are laid out once for all of them. Key
-// blocks begin at multiples of 64 of the *logical* key index and row blocks at fixed multiples from the segment's first row,
-// so a segment's results are the same bits wherever its rows lie.
+// blocks begin at multiples of 64 of the *logical* key index and row blocks at fixed multiples from the segment's first
+// row, so a segment's results are the same bits wherever its rows lie.
 #include "machine.h"
 
 #include <math.h>
@@ -101,7 +101,8 @@ static void operand_rows(
         while (i + run < count && rows[i + run] == rows[i] + run) run++;
         for (int64_t j = 0; j < c->d; j += 64) {
             int64_t n = attune_min(64, c->d - j);
-            k->widen_lines(lines + i * line + j, line, attune_at(x, rows[i], column + j), x->dtype, x->stride, run, n, n);
+            k->widen_lines(
+                lines + i * line + j, line, attune_at(x, rows[i], column + j), x->dtype, x->stride, run, n, n);
         }
         i += run;
     }
@@ -412,7 +413,8 @@ static void backward_rows(
                     attune_min(64, d - j));
             }
         }
-        add_to_keys(k, c, s, s->p, c->dv, c->dv_stride, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);
+        add_to_keys(
+            k, c, s, s->p, c->dv, c->dv_stride, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);
         add_to_keys(k, c, s, s->ds, c->dk, c->dk_stride, rows, start, keys, kv_head * d, s->q_sum_panel, spans, count);
     }
     for (int64_t r = 0; r < count; r++) {

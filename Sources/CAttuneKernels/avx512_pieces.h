@@ -115,14 +115,16 @@ static inline __attribute__((always_inline)) __m512i round_bf16(__m512 x) {
     return _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
 }
 
-// The float32 nearest to x that bfloat16 holds, ties to even: Veltkamp's splitting at 16 bits with a fused first step. For
-// every significand equal to rounding the bits, where neither x nor 2¹⁶·x leaves the normal range (packing sees to that).
+// The float32 nearest to x that bfloat16 holds, ties to even: Veltkamp's splitting at 16 bits with a fused first step.
+// For every significand equal to rounding the bits, where neither x nor 2¹⁶·x leaves the normal range (packing sees to
+// that).
 static inline __attribute__((always_inline)) __m512 round_to_bf16(__m512 x) {
     __m512 c = _mm512_fmadd_ps(x, _mm512_set1_ps(65536.0f), x);
     return _mm512_sub_ps(c, _mm512_sub_ps(c, x));
 }
 
-// The code's value by a register permutation, times the scale of its row, rounded once: what dequantizing first would give.
+// The code's value by a register permutation, times the scale of its row, rounded once: what dequantizing first would
+// give.
 static inline __attribute__((always_inline)) void expand_4bit_as(
     void *out, const int32_t dtype, const int32_t lines, const uint8_t *codes, const float *scales,
     const float *codebook, int64_t pairs) {

@@ -25,8 +25,8 @@ const attune_kernels *attune_kernels_table(int32_t isa) {
     }
 }
 
-// AMD runs the bfloat16 dot product at twice the rate of float32, Intel at half of it (measured on Sapphire Rapids: 87 against
-// 190 GFLOP/s a core), so there widening and multiplying in float32 is faster as well as closer.
+// AMD runs the bfloat16 dot product at twice the rate of float32, Intel at half of it (measured on Sapphire Rapids: 87
+// against 190 GFLOP/s a core), so there widening and multiplying in float32 is faster as well as closer.
 static int dot_product_is_fast(void) {
 #if defined(__x86_64__)
     return __builtin_cpu_is("amd");

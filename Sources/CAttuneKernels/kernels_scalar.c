@@ -59,7 +59,8 @@ static void tile_f32(
             float sum = accumulate ? acc[m * stride + n] : 0;
             for (int64_t p = 0; p < count; p++) {
                 const float *row = products[p].rows[m], *panel = products[p].panel;
-                for (int64_t k = 0; k < products[p].k; k++) sum += row[k * products[p].step] * panel[k * ATTUNE_PANEL + n];
+                for (int64_t k = 0; k < products[p].k; k++)
+                    sum += row[k * products[p].step] * panel[k * ATTUNE_PANEL + n];
             }
             acc[m * stride + n] = sum;
         }
@@ -268,12 +269,15 @@ static void expand_4bit(
 }
 
 const attune_kernels attune_kernels_scalar = {
-    .name = "scalar", .tall = ATTUNE_TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL, .dot = dot,
+    .name = "scalar", .tall = ATTUNE_TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL,
+    .dot = dot,
     .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,
     .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,
     .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,
-    .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,
+    .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask =
+    mask,
     .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,
-    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs, .widen_lines = widen_lines,
+    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs,
+    .widen_lines = widen_lines,
     .expand_4bit = expand_4bit,
 };

@@ -1,7 +1,7 @@
-// Matrix products over panels of 64 columns and tiles of at most six rows.
+// Matrix products over panels of 64 columns and tiles of six rows (twelve where the panel is narrow).
 //
-// Every output element is Σ over k in rising order in one accumulator, whatever the number of rows, threads or chunks, so a
-// row's result is the same bits alone and in any batch.
+// Every output element is Σ over k in rising order in one accumulator, whatever the number of rows, threads or chunks,
+// so a row's result is the same bits alone and in any batch.
 #include "machine.h"
 
 // Rows of one work item when a product is cut along the rows too.
@@ -59,7 +59,8 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     products[0].step = products[1].step = 1;
     products[0].k = a->transposed ? a->weight->out : a->weight->in;
     if (a->extra_weight) {
-        void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, panel_bytes(a->extra_weight, a->transposed));
+        int64_t bytes = panel_bytes(a->extra_weight, a->transposed);
+        void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, bytes);
         products[1].panel = attune_weight_panel(k, a->extra_weight, panel, a->transposed, panel_type, extra);
         products[1].k = a->transposed ? a->extra_weight->out : a->extra_weight->in;
         count = 2;
@@ -164,8 +165,8 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
 
 // MARK: Weight gradient
 
-// dweight[o][i] = Σ_t dout[t][o]·inp[t][i]: k is t. The wider side makes the panels, the other, turned, the rows; when that is
-// dout's side the tile holds the gradient turned, and is stored so.
+// dweight[o][i] = Σ_t dout[t][o]·inp[t][i]: k is t. The wider side makes the panels, the other, turned, the rows; when
+// that is dout's side the tile holds the gradient turned, and is stored so.
 typedef struct {
     const attune_matrix *dweight;
     const attune_matrix *row_side, *panel_side;

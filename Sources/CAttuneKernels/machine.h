@@ -39,17 +39,18 @@ struct attune_kernels {
     void (*widen)(float *out, const void *inp, int32_t dtype, int64_t n);
     void (*narrow)(void *out, int32_t dtype, const float *inp, int64_t n);
 
-    // acc[m·stride + 0 ..< 16·width] = (what it holds when `accumulate`, else 0) + Σ over the products, k ascending; rows 1…6 and width 1…4;
-    // for width 1 and 2 up to `tall` rows, evenly spaced when there are more than six.
+    // acc[m·stride + 0 ..< 16·width] = (what it holds when `accumulate`, else 0) + Σ over the products, k ascending;
+    // rows 1…6 and width 1…4; for width 1 and 2 up to `tall` rows, evenly spaced when there are more than six.
     void (*tile_f32)(
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
-    // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the panel.
+    // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the
+    // panel.
     void (*tile_pairs)(
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
-    // One to three float32 rows times a four-bit panel [k/2][64] with scales [k/block][64], values rounded to a compute type
-    // (f32 or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
+    // One to three float32 rows times a four-bit panel [k/2][64] with scales [k/block][64], values rounded to a compute
+    // type (f32 or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
     void (*tile_4bit)(
         float *acc, const float *const *rows, int64_t k, const uint8_t *codes, const float *scales,
         const float *codebook, int64_t block, int32_t count, int32_t dtype);
@@ -81,10 +82,11 @@ struct attune_kernels {
     void (*gated_backward)(
         float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
         int64_t n);
-    // Scores of a row of one key block [64] to unnormalized probabilities of a type; keeps the running maximum and sum and
-    // returns the factor earlier sums must shrink by.
+    // Scores of a row of one key block [64] to unnormalized probabilities of a type; keeps the running maximum and sum
+    // and returns the factor earlier sums must shrink by.
     float (*soften)(
-        void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum);
+        void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max,
+        float *running_sum);
     // p = exp(s − lse), ds = scale·p·(dp − delta)·cap′, both [64], zero where hidden.
     void (*soften_backward)(
         float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse,
@@ -119,8 +121,8 @@ struct attune_kernels {
         int64_t padded);
     // k-pairs [pairs][64][2] of a 16-bit type as float32 lines [2·pairs][64].
     void (*widen_pairs)(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs);
-    // A run of k-pairs of a four-bit panel with one scale line, rounded to `dtype`: as k-pairs of it, or as float32 lines
-    // [2·pairs][64] when `lines` is set (always for float32).
+    // A run of k-pairs of a four-bit panel with one scale line, rounded to `dtype`: as k-pairs of it, or as float32
+    // lines [2·pairs][64] when `lines` is set (always for float32).
     void (*expand_4bit)(
         void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
         int64_t pairs);
@@ -212,8 +214,8 @@ uint16_t attune_to_f16(float value);
 // The code of 256 sorted values next to x, as bitsandbytes finds it.
 uint8_t attune_nearest_code(const float *map, float x);
 
-// One 64-k block of a weight's panel (k0 a multiple of 64, kn <= 64 rows in it) in the layout of `dtype`; `buffer` holds
-// 64·64 floats. Returns the block, in place for dense weights of that type.
+// One 64-k block of a weight's panel (k0 a multiple of 64, kn <= 64 rows in it) in the layout of `dtype`; `buffer`
+// holds 64·64 floats. Returns the block, in place for dense weights of that type.
 const void *attune_weight_block(
     const attune_kernels *k, const attune_weight *weight, int64_t panel, int64_t k0, int32_t dtype, void *buffer);
 // The panel of columns 64·panel… of W' (transposed as in attune_linear), in place or in `scratch` of the given bytes.

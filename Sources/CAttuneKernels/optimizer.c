@@ -59,7 +59,8 @@ typedef struct {
     float momentum;
 } step_context;
 
-// The number a person wrote: 1 − 0.999f is 1.3e-5 off 0.001, which the moments would show, so rates go back to decimals.
+// The number a person wrote: 1 − 0.999f is 1.3e-5 off 0.001, which the moments would show, so rates go back to
+// decimals.
 static double decimal(float x) {
     char text[32];
     snprintf(text, sizeof text, "%.7g", (double)x);
@@ -100,8 +101,9 @@ void attune_adamw(
     attune_end(machine);
 }
 
-// One block of 256 as bitsandbytes' block-wise kernel does it (Dettmers et al. 2022): moments are restored, updated, used
-// for the parameter and stored again over their new largest magnitude; a first moment never changes sign by rounding.
+// One block of 256 as bitsandbytes' block-wise kernel does it (Dettmers et al. 2022): moments are restored, updated,
+// used for the parameter and stored again over their new largest magnitude; a first moment never changes sign by
+// rounding.
 static void adamw8_block(const step_context *c, int64_t start, int64_t n) {
     float m[256], v[256], max1 = 0, max2 = 0;
     const attune_adamw_constants *s = &c->constants;

@@ -1,4 +1,5 @@
-// Quantization as bitsandbytes does it on the CPU, code for code (NF4: Dettmers et al. 2023; dynamic map: Dettmers 2016).
+// Quantization as bitsandbytes does it on the CPU, code for code (NF4: Dettmers et al. 2023; dynamic map: Dettmers
+// 2016).
 #include "machine.h"
 
 #include <math.h>
@@ -107,9 +108,10 @@ void attune_quantize_4bit(
 
 // MARK: Eight bits
 
-// The search of bitsandbytes' CUDA kernel: a descent to a code beside the value, then the nearer of it and its neighbour on
-// the value's side; a tie keeps the code found. NaN (a block of zeros) ends at code 0. The CPU library looks a rounded value
-// up in a table instead, which near zero may be a few codes off; this is the more exact of the two.
+// The search of bitsandbytes' CUDA kernel: a descent to a code beside the value, then the nearer of it and its
+// neighbour on the value's side; a tie keeps the code found. NaN (a block of zeros) ends at code 0. The CPU library
+// looks a rounded value up in a table instead, which near zero may be a few codes off; this is the more exact of the
+// two.
 uint8_t attune_nearest_code(const float *map, float x) {
     int pivot = 127, upper = 255, lower = 0;
     for (int i = 64; i > 0; i >>= 1) {

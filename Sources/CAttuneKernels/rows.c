@@ -1,5 +1,5 @@
-// Operations on rows: norms, rotation, activations, sums over rows, dropout, gathering. A row is cut into chunks that pass
-// through the first-level cache as float32 and are rounded once on the way out.
+// Operations on rows: norms, rotation, activations, sums over rows, dropout, gathering. A row is cut into chunks that
+// pass through the first-level cache as float32 and are rounded once on the way out.
 #include "machine.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static void run_rows(attune_machine *machine, attune_job job, void *context, con
 
 // The rows of an item.
 #define FOR_ROWS(row, x, item)                                                                                        \
-    for (int64_t row = (item) * rows_per_item(x), row##_end = attune_min(row + rows_per_item(x), (x)->rows);            \
+    for (int64_t row = (item) * rows_per_item(x), row##_end = attune_min(row + rows_per_item(x), (x)->rows); \
          row < row##_end; row++)
 #define FOR_CHUNKS(i, n, columns)                                                                                     \
     for (int64_t i = 0, n; n = attune_min(ATTUNE_CHUNK, (columns) - i), i < (columns); i += ATTUNE_CHUNK)
@@ -411,7 +411,8 @@ static const float *capped_chunk(
     return buffer;
 }
 
-// z = cap(logit·scale), lse = log Σ eᶻ; loss = lse − (1−ε)·z_t − ε/V·Σ z; dz = (eᶻ⁻ˡˢᵉ − (1−ε)·[t] − ε/V)·gradientScale.
+// z = cap(logit·scale), lse = log Σ eᶻ; loss = lse − (1−ε)·z_t − ε/V·Σ z; dz = (eᶻ⁻ˡˢᵉ − (1−ε)·[t] −
+// ε/V)·gradientScale.
 static void entropy_item(attune_machine *machine, void *context, int64_t row, int32_t thread) {
     (void)thread;
     const attune_kernels *k = machine->kernels;

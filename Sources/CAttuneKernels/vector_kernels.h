@@ -1,6 +1,6 @@
-// The kernels written once with compiler vectors of sixteen floats; every instruction set's file includes this text and the
-// compiler splits the vectors as the machine needs. LANES and TILE_VECTORS shape the f32 tile, F16_LOAD/F16_STORE convert
-// sixteen halves where the machine can.
+// The kernels written once with compiler vectors of sixteen floats; every instruction set's file includes this text and
+// the compiler splits the vectors as the machine needs. LANES and TILE_VECTORS shape the f32 tile, F16_LOAD/F16_STORE
+// convert sixteen halves where the machine can.
 #include "vector_functions.h"
 #include "vector_rows.h"
 #include "vector_tiles.h"
@@ -11,12 +11,13 @@
 
 #define VECTOR_TABLE(symbol, label, bf16_tile)                                                                        \
     const attune_kernels symbol = {                                                                                   \
-        .name = label, .tall = TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = bf16_tile, .dot = dot,     \
-        .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,               \
+        .name = label, .tall = TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32,                          \
+        .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .tile_bf16 = bf16_tile, .dot = dot, .max = row_max,         \
+        .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,                               \
         .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,             \
-        .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,           \
-        .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,         \
-        .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,               \
-        .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .widen_lines = widen_lines, \
-        .expand_4bit = expand_4bit,                                                                                   \
+        .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .soften = soften,                         \
+        .soften_backward = soften_backward, .exp_sum = exp_sum, .cap = cap, .logit_gradient = logit_gradient,         \
+        .uniform = uniform, .mask = mask, .adamw = adamw, .transpose_block16 = transpose_block16,                     \
+        .transpose_block32 = transpose_block32, .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16,             \
+        .widen_lines = widen_lines, .widen_pairs = widen_pairs, .expand_4bit = expand_4bit,                           \
     }

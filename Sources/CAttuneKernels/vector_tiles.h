@@ -81,7 +81,8 @@ static void expand_4bit(
 typedef float T __attribute__((vector_size(4 * LANES), aligned(4)));
 
 INLINE void strip_f32(
-    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int64_t column, const int rows, const int vectors) {
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int64_t column,
+    const int rows, const int vectors) {
     T sum[ATTUNE_TILE][TILE_VECTORS];
     for (int m = 0; m < rows; m++)
         for (int j = 0; j < vectors; j++) {
@@ -107,7 +108,9 @@ INLINE void strip_f32(
         for (int j = 0; j < vectors; j++) memcpy(acc + m * stride + column + j * LANES, &sum[m][j], sizeof(T));
 }
 
-INLINE void strips_f32(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width, const int rows) {
+INLINE void strips_f32(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width,
+    const int rows) {
     int64_t column = 0, columns = 16 * width;
     for (; column + TILE_VECTORS * LANES <= columns; column += TILE_VECTORS * LANES)
         strip_f32(acc, stride, accumulate, products, count, column, rows, TILE_VECTORS);
@@ -120,10 +123,11 @@ INLINE void strips_f32(float *acc, int64_t stride, int32_t accumulate, const att
 
 #if TILE_VECTORS == 4 && LANES == 16
 #define TALL 12
-// Narrow panels: more rows, so that enough sums run side by side and a loaded vector serves them all. Rows are evenly spaced,
-// so four pointers and one distance reach twelve of them.
+// Narrow panels: more rows, so that enough sums run side by side and a loaded vector serves them all. Rows are evenly
+// spaced, so four pointers and one distance reach twelve of them.
 INLINE void tall_strip_of(
-    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, const int rows, const int vectors) {
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, const int rows,
+    const int vectors) {
     T sum[ATTUNE_TALL][2];
     UNROLL for (int m = 0; m < rows; m++)
         UNROLL for (int j = 0; j < vectors; j++) {
@@ -149,11 +153,15 @@ INLINE void tall_strip_of(
     UNROLL for (int m = 0; m < rows; m++)
         UNROLL for (int j = 0; j < vectors; j++) memcpy(acc + m * stride + j * LANES, &sum[m][j], sizeof(T));
 }
-INLINE void tall_strip(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width, const int rows) {
+INLINE void tall_strip(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width,
+    const int rows) {
     if (width == 1) tall_strip_of(acc, stride, accumulate, products, count, rows, 1);
     else tall_strip_of(acc, stride, accumulate, products, count, rows, 2);
 }
-static void tall_f32(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tall_f32(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
     switch (rows) {
     case 7: tall_strip(acc, stride, accumulate, products, count, width, 7); break;
     case 8: tall_strip(acc, stride, accumulate, products, count, width, 8); break;
@@ -167,7 +175,9 @@ static void tall_f32(float *acc, int64_t stride, int32_t accumulate, const attun
 #define TALL 6
 #endif
 
-static void tile_f32(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tile_f32(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
 #if TILE_VECTORS == 4 && LANES == 16
     if (rows > ATTUNE_TILE) {
         tall_f32(acc, stride, accumulate, products, count, rows, width);
@@ -192,7 +202,8 @@ static void tile_f32(float *acc, int64_t stride, int32_t accumulate, const attun
 typedef uint32_t TU __attribute__((vector_size(4 * LANES), aligned(4)));
 
 INLINE void strip_pairs(
-    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int64_t column, const int rows, const int vectors) {
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int64_t column,
+    const int rows, const int vectors) {
     T sum[ATTUNE_TILE][TILE_VECTORS];
     for (int m = 0; m < rows; m++)
         for (int j = 0; j < vectors; j++) {
@@ -227,12 +238,16 @@ INLINE void strip_pairs(
         for (int j = 0; j < vectors; j++) memcpy(acc + m * stride + column + j * LANES, &sum[m][j], sizeof(T));
 }
 
-INLINE void strips_pairs(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width, const int rows) {
+INLINE void strips_pairs(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width,
+    const int rows) {
     for (int64_t column = 0; column < 16 * width; column += TILE_VECTORS * LANES)
         strip_pairs(acc, stride, accumulate, products, count, column, rows, TILE_VECTORS);
 }
 
-static void tile_pairs(float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tile_pairs(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
     switch (rows) {
     case 1: strips_pairs(acc, stride, accumulate, products, count, width, 1); break;
     case 2: strips_pairs(acc, stride, accumulate, products, count, width, 2); break;

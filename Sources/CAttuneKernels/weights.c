@@ -163,8 +163,8 @@ static float value_at(const attune_weight *w, int64_t panel, int64_t n, int64_t 
     return w->codebook[flat & 1 ? both & 15 : both >> 4] * w->scales[flat / w->block];
 }
 
-// Values k0 ..< k0 + 2·pairs (padded with zeros) of a panel, rounded to the weight's compute type: as its k-pairs, or as
-// float32 lines.
+// Values k0 ..< k0 + 2·pairs (padded with zeros) of a panel, rounded to the weight's compute type: as its k-pairs, or
+// as float32 lines.
 static void panel_run(
     const attune_kernels *k, void *out, const attune_weight *w, int64_t panel, int64_t k0, int64_t pairs,
     int32_t lines) {
