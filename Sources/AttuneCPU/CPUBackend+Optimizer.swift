@@ -42,7 +42,8 @@ extension CPUBackend {
     ) {
         let count = parameter.count
         attune_sgd(
-            machine.pool, floats(parameter, count), floats(gradient, count), optionalFloats(velocity, count), Int64(count),
+            machine.pool, floats(parameter, count), floats(gradient, count), optionalFloats(velocity, count),
+            Int64(count),
             learningRate, momentum, weightDecay, gradientScale)
     }
 }

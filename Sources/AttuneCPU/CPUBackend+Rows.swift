@@ -12,7 +12,8 @@ extension CPUBackend {
         var target = matrix(out)
         var source = matrix(inp)
         attune_rms_norm(
-            machine.pool, &target, floats(rstd, inp.rows), &source, optionalFloats(weight, inp.columns), weightOffset, epsilon)
+            machine.pool, &target, floats(rstd, inp.rows), &source, optionalFloats(weight, inp.columns), weightOffset,
+            epsilon)
     }
 
     /// `dinp = residual + d(inp)`; `dweight += d(weight)` when given.
@@ -46,7 +47,8 @@ extension CPUBackend {
         var left = matrix(a)
         var right = matrix(b)
         attune_add_rms_norm(
-            machine.pool, &target, &total, floats(rstd, a.rows), &left, &right, scale, optionalFloats(weight, a.columns),
+            machine.pool, &target, &total, floats(rstd, a.rows), &left, &right, scale,
+            optionalFloats(weight, a.columns),
             weightOffset, epsilon)
     }
 

@@ -114,20 +114,17 @@ extension CPUBackend {
                 source.absmax.address.assumingMemoryBound(to: Float.self), Int64(out), Int64(inp))
             return weight
         }
+        let absmax = try blockScales(source)
+        let codebook = source.codebook.floats()
         let rowsHoldWholeBlocks = inp % source.blockSize == 0 && source.blockSize % 2 == 0
-        return try packFourBit(
-            source, out: out, inp: inp, computeType: computeType,
-            kind: Int32(rowsHoldWholeBlocks ? ATTUNE_WEIGHT_4BIT : ATTUNE_WEIGHT_4BIT_LOOSE))
-    }
-
-    /// Packs a four-bit source as the given kind.
-    func packFourBit(
-        _ source: QuantizedTensor, out: Int, inp: Int, computeType: DType, kind: Int32
-    ) throws(TensorError) -> CPUPackedWeight {
+        // The fast expansion rounds by arithmetic that needs room in the exponent.
+        let isOrdinary =
+            absmax.allSatisfy { $0 == 0 || (abs($0) > 0x1p-80 && abs($0) < 0x1p80) }
+            && codebook.allSatisfy { $0 == 0 || (abs($0) > 0x1p-20 && abs($0) < 0x1p20) }
+        let kind = Int32(rowsHoldWholeBlocks && isOrdinary ? ATTUNE_WEIGHT_4BIT : ATTUNE_WEIGHT_4BIT_LOOSE)
         let weight = try CPUPackedWeight(
             out: out, inp: inp, computeType: computeType, quantization: source.format, kind: kind,
-            blockSize: source.blockSize, codebook: source.codebook.floats())
-        let absmax = try blockScales(source)
+            blockSize: source.blockSize, codebook: codebook)
         let codes = source.codes.address.assumingMemoryBound(to: UInt8.self)
         guard let scales = weight.scalePointer else { return weight }
         absmax.withUnsafeBufferPointer { absmax in

@@ -4,13 +4,14 @@
 //   D = Σ dout·out,  dv = Σ pᵀ·dout,  dp = dout·vᵀ,  ds = p·(dp − D)·cap′·scale,  dq = Σ ds·k,  dk = Σ dsᵀ·q
 //
 // Query heads that share a key head form one list of rows (query-major), so keys are laid out once for all of them. Key
-// blocks begin at multiples of 64 of the *logical* key index and row blocks at multiples of 60 from the segment's first row,
-// so a segment's results are the same bits wherever its rows lie.
+// blocks begin at multiples of 64 of the *logical* key index and row blocks at fixed multiples from the segment's first
+// row, so a segment's results are the same bits wherever its rows lie.
 #include "machine.h"
 
 #include <math.h>
 
-#define ROWS 60
+#define ROWS 60           // of the backward pass
+#define FORWARD_ROWS 192  // more, as keys are laid out for each block of rows
 #define KEYS 64
 
 // What every item of one call shares.
@@ -27,18 +28,17 @@ typedef struct {
 
 // Scratch of one thread.
 typedef struct {
-    char *rows_q, *rows_dout;   // operand rows [60][d]
+    char *rows_q, *rows_dout;   // operand rows [192][d]
     char *keys, *values;        // operand rows of one key block [64][d], when converted
     char *key_panel;            // keys as columns: k = d
     char *value_panel;          // forward: values as the reduction, d columns; backward: values as columns
     char *key_sum_panel;        // backward: keys as the reduction
     char *q_sum_panel, *dout_sum_panel;  // backward: rows as the reduction
-    char *weights;              // p or ds as operand rows [60][64]
+    char *weights;              // p or ds as operand rows [6][64]
     char *weights_turned;       // [64][64]
     float *p, *ds, *turned;     // [64][64]
-    float *sum;                 // out or dq [60][d]
-    float *row_max, *row_sum;   // [60]
-    char *zero;                 // one operand row of zeros
+    float *sum;                 // out or dq [192][d]
+    float *row_max, *row_sum;
 } attention_scratch;
 
 static int64_t panel_size(const attention_context *c) {
@@ -47,8 +47,9 @@ static int64_t panel_size(const attention_context *c) {
 }
 
 static attention_scratch carve(attune_machine *machine, int32_t thread, const attention_context *c) {
-    int64_t rows = 64 * ((c->d * 4 + 63) & ~(int64_t)63), panel = panel_size(c), square = 64 * 64 * 4;
-    int64_t bytes = 4 * rows + 5 * panel + 5 * square + rows + 4 * 256 + ((c->d * 4 + 63) & ~(int64_t)63);
+    int64_t line = (c->d * 4 + 63) & ~(int64_t)63;
+    int64_t rows = FORWARD_ROWS * line, panel = panel_size(c), square = 64 * 64 * 4;
+    int64_t bytes = 4 * rows + 5 * panel + 5 * square + rows + 2 * 4 * FORWARD_ROWS;
     char *at = attune_scratch(machine, thread, ATTUNE_SCRATCH_STATE, bytes);
     attention_scratch s;
     s.rows_q = at; at += rows;
@@ -66,10 +67,8 @@ static attention_scratch carve(attune_machine *machine, int32_t thread, const at
     s.ds = (float *)at; at += square;
     s.turned = (float *)at; at += square;
     s.sum = (float *)at; at += rows;
-    s.row_max = (float *)at; at += 512;
-    s.row_sum = (float *)at; at += 512;
-    s.zero = at;
-    memset(s.zero, 0, (size_t)(c->d * 4));
+    s.row_max = (float *)at; at += 4 * FORWARD_ROWS;
+    s.row_sum = (float *)at;
     return s;
 }
 
@@ -91,15 +90,23 @@ static int64_t key_row(key_walk *walk, int64_t logical) {
 static void operand_rows(
     const attune_kernels *k, const attention_context *c, const attune_matrix *x, const int64_t *rows, int64_t count,
     int64_t column, char *buffer, const void **pointers) {
-    for (int64_t i = 0; i < count; i++) {
-        if (x->dtype == c->dtype) {
-            pointers[i] = attune_at(x, rows[i], column);
-        } else {
-            float *line = (float *)(buffer + i * ((c->d * 4 + 63) & ~(int64_t)63));
-            k->widen(line, attune_at(x, rows[i], column), x->dtype, c->d);
-            pointers[i] = line;
-        }
+    if (x->dtype == c->dtype) {
+        for (int64_t i = 0; i < count; i++) pointers[i] = attune_at(x, rows[i], column);
+        return;
     }
+    int64_t line = ((c->d * 4 + 63) & ~(int64_t)63) / 4;
+    float *lines = (float *)buffer;
+    for (int64_t i = 0; i < count;) {
+        int64_t run = 1;
+        while (i + run < count && rows[i + run] == rows[i] + run) run++;
+        for (int64_t j = 0; j < c->d; j += 64) {
+            int64_t n = attune_min(64, c->d - j);
+            k->widen_lines(
+                lines + i * line + j, line, attune_at(x, rows[i], column + j), x->dtype, x->stride, run, n, n);
+        }
+        i += run;
+    }
+    for (int64_t i = 0; i < count; i++) pointers[i] = lines + i * line;
 }
 
 // Rows as columns of a panel: k = d.
@@ -115,10 +122,13 @@ static void pack_reduction(
     for (int64_t j = 0; j < c->d; j += 64) {
         int64_t n = attune_min(64, c->d - j);
         if (c->dtype == ATTUNE_F32) {
-            float *panel = (float *)panels + j * 64;
-            for (int64_t r = 0; r < count; r++) {
-                memcpy(panel + r * 64, (const float *)rows[r] + j, (size_t)n * 4);
-                if (n < 64) memset(panel + r * 64 + n, 0, (size_t)(64 - n) * 4);
+            for (int64_t r = 0; r < count;) {
+                // Rows that stand evenly go in one call.
+                const float *row = rows[r];
+                int64_t run = 1, stride = r + 1 < count ? (const float *)rows[r + 1] - row : 0;
+                while (r + run < count && (const float *)rows[r + run] == row + run * stride) run++;
+                k->widen_lines((float *)panels + (j + r) * 64, 64, row + j, ATTUNE_F32, stride, run, n, 64);
+                r += run;
             }
         } else {
             const uint16_t *shifted[64];
@@ -129,13 +139,32 @@ static void pack_reduction(
 }
 
 static inline void tile(
-    const attune_kernels *k, const attention_context *c, float *acc, const void *const *rows, int32_t count,
-    const void *panel, int64_t length, int64_t columns) {
-    attune_product product = {.panel = panel, .k = length};
+    const attune_kernels *k, const attention_context *c, float *acc, int64_t stride, int32_t accumulate,
+    const void *const *rows, int32_t count, int64_t step, const void *panel, int64_t length, int64_t columns) {
+    attune_product product = {.panel = panel, .k = length, .step = step};
     for (int32_t m = 0; m < count; m++) product.rows[m] = rows[m];
     int32_t width = (int32_t)((columns + 15) / 16);
-    if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, &product, 1, count, width);
-    else k->tile_f32(acc, &product, 1, count, width);
+    if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, stride, accumulate, &product, 1, count, width);
+    else k->tile_f32(acc, stride, accumulate, &product, 1, count, width);
+}
+
+// The same product added to float32 rows `stride` apart, in place where whole vectors of sixteen fit.
+static inline void tile_add(
+    const attune_kernels *k, const attention_context *c, float *const *sums, const void *const *rows, int32_t count,
+    int64_t step, const void *panel, int64_t length, int64_t columns) {
+    int64_t stride = count > 1 ? sums[1] - sums[0] : 0;
+    int even = columns % 16 == 0;
+    for (int32_t m = 2; m < count; m++) even &= sums[m] - sums[m - 1] == stride;
+    if (even) {
+        tile(k, c, sums[0], stride, 1, rows, count, step, panel, length, columns);
+        return;
+    }
+    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    for (int32_t m = 0; m < count; m++) memcpy(acc + m * ATTUNE_PANEL, sums[m], (size_t)columns * 4);
+    for (int32_t m = 0; m < count; m++)
+        memset(acc + m * ATTUNE_PANEL + columns, 0, (size_t)(ATTUNE_PANEL - columns) * 4);
+    tile(k, c, acc, ATTUNE_PANEL, 1, rows, count, step, panel, length, columns);
+    for (int32_t m = 0; m < count; m++) memcpy(sums[m], acc + m * ATTUNE_PANEL, (size_t)columns * 4);
 }
 
 // The keys a row may see: first ..< last.
@@ -150,13 +179,11 @@ static key_span span_of(const attune_attention_plan *plan, const attune_segment 
     return span;
 }
 
-// Hides the keys of the block at `start` that a row may not see. Returns whether any remains.
-static int hide(float *scores, key_span span, int64_t start, int64_t count) {
-    int64_t first = attune_max(0, span.first - start), last = attune_min(count, span.last - start);
-    if (last <= first) return 0;
-    for (int64_t i = 0; i < first; i++) scores[i] = -INFINITY;
-    for (int64_t i = last; i < KEYS; i++) scores[i] = -INFINITY;
-    return 1;
+// Which keys of the block at `start` a row may see. Returns whether there are any.
+static int see(attune_score_row *row, key_span span, int64_t start, int64_t count) {
+    row->first = attune_max(0, span.first - start);
+    row->last = attune_min(count, span.last - start);
+    return row->first < row->last;
 }
 
 // MARK: Forward
@@ -173,13 +200,13 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
         else high = middle - 1;
     }
     const attune_segment *segment = plan->segments + low;
-    int64_t row_start = (block - c->block_starts[low]) * ROWS;
-    int64_t count = attune_min(ROWS, segment->query_count * c->group - row_start);
+    int64_t row_start = (block - c->block_starts[low]) * FORWARD_ROWS;
+    int64_t count = attune_min(FORWARD_ROWS, segment->query_count * c->group - row_start);
     attention_scratch s = carve(machine, thread, c);
     int64_t d = c->d;
 
-    const void *q_rows[ROWS];
-    key_span spans[ROWS];
+    const void *q_rows[FORWARD_ROWS];
+    key_span spans[FORWARD_ROWS];
     int64_t first_key = segment->key_count, last_key = 0;
     for (int64_t r = 0; r < count; r++) {
         int64_t query = (row_start + r) / c->group, head = kv_head * c->group + (row_start + r) % c->group;
@@ -207,35 +234,30 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
         for (int64_t r0 = 0; r0 < count; r0 += ATTUNE_TILE) {
             int32_t tile_rows = (int32_t)attune_min(ATTUNE_TILE, count - r0);
             if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) continue;
-            tile(k, c, acc, q_rows + r0, tile_rows, s.key_panel, d, keys);
+            // Keys after the tile's last query are hidden from all its rows.
+            int64_t live = attune_min(keys, spans[r0 + tile_rows - 1].last - start);
+            tile(k, c, acc, ATTUNE_PANEL, 0, q_rows + r0, tile_rows, 1, s.key_panel, d, live);
             float alpha[ATTUNE_TILE];
             const void *p_rows[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_rows; m++) {
-                float *scores = acc + m * ATTUNE_PANEL;
                 char *p = s.weights + m * KEYS * c->width;
                 p_rows[m] = p;
-                k->cap(scores, scores, plan->scale, plan->softcap, keys);
                 alpha[m] = 1;
-                if (!hide(scores, spans[r0 + m], start, keys)) {
-                    memset(p, 0, (size_t)(KEYS * c->width));
-                    continue;
-                }
-                float old = s.row_max[r0 + m], now = fmaxf(old, k->max(scores, KEYS));
-                if (now > old) {
-                    alpha[m] = expf(old - now);
-                    s.row_max[r0 + m] = now;
-                }
-                float sum = k->exp_sum(scores, scores, now, KEYS);
-                s.row_sum[r0 + m] = s.row_sum[r0 + m] * alpha[m] + sum;
-                k->narrow(p, c->dtype, scores, KEYS);
+                attune_score_row row = {plan->scale, plan->softcap, 0, 0};
+                if (see(&row, spans[r0 + m], start, keys))
+                    alpha[m] = k->soften(
+                        p, c->dtype, acc + m * ATTUNE_PANEL, &row, s.row_max + r0 + m, s.row_sum + r0 + m);
+                else memset(p, 0, (size_t)(KEYS * c->width));
+            }
+            for (int32_t m = 0; m < tile_rows; m++) {
+                float *sum = s.sum + (r0 + m) * d;
+                if (alpha[m] != 1) k->scale(sum, sum, alpha[m], d);
             }
             for (int64_t j = 0; j < d; j += 64) {
-                int64_t n = attune_min(64, d - j);
-                tile(k, c, acc, p_rows, tile_rows, s.value_panel + j * 64 * c->width, keys, n);
-                for (int32_t m = 0; m < tile_rows; m++) {
-                    float *sum = s.sum + (r0 + m) * d + j;
-                    k->add(sum, acc + m * ATTUNE_PANEL, sum, alpha[m], n);
-                }
+                float *sums[ATTUNE_TILE];
+                for (int32_t m = 0; m < tile_rows; m++) sums[m] = s.sum + (r0 + m) * d + j;
+                tile_add(
+                    k, c, sums, p_rows, tile_rows, 1, s.value_panel + j * 64 * c->width, live, attune_min(64, d - j));
             }
         }
     }
@@ -271,7 +293,7 @@ void attune_attention(
     int64_t blocks = 0;
     for (int64_t i = 0; i < plan->segment_count; i++) {
         starts[i] = blocks;
-        blocks += (plan->segments[i].query_count * c.group + ROWS - 1) / ROWS;
+        blocks += (plan->segments[i].query_count * c.group + FORWARD_ROWS - 1) / FORWARD_ROWS;
     }
     c.block_starts = starts;
     attune_run(machine, forward_item, &c, blocks * plan->kv_head_count);
@@ -280,22 +302,34 @@ void attune_attention(
 
 // MARK: Backward
 
-// acc tiles of turned·panel added to the float32 rows of the keys: dk or dv.
+// Adds weightsᵀ·panel, weights [60][64], to the float32 rows of the keys: dk or dv.
 static void add_to_keys(
-    const attune_kernels *k, const attention_context *c, const attention_scratch *s, float *sums, int64_t stride,
-    const int64_t *rows, int64_t keys, int64_t column, const char *panels, int64_t length) {
-    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    const attune_kernels *k, const attention_context *c, const attention_scratch *s, const float *weights, float *sums,
+    int64_t stride, const int64_t *rows, int64_t start, int64_t keys, int64_t column, const char *panels,
+    const key_span *spans, int64_t count) {
+    // Float32 tiles walk the columns where they lie; pairs must be contiguous, so they are turned.
+    const char *base = (const char *)weights;
+    int64_t key_bytes = 4, step = 64, first = 0;
+    if (c->dtype != ATTUNE_F32) {
+        k->transpose_block32(s->turned, weights);
+        k->narrow(s->weights_turned, c->dtype, s->turned, 64 * 64);
+        base = s->weights_turned;
+        key_bytes = 64 * c->width;
+        step = 1;
+    }
     for (int64_t i0 = 0; i0 < keys; i0 += ATTUNE_TILE) {
-        int32_t count = (int32_t)attune_min(ATTUNE_TILE, keys - i0);
+        int32_t tile_keys = (int32_t)attune_min(ATTUNE_TILE, keys - i0);
+        // Rows before the first that sees one of these keys hold zeros.
+        while (first < count && spans[first].last <= start + i0) first++;
+        int64_t skip = first & ~(int64_t)1;
         const void *turned[ATTUNE_TILE];
-        for (int32_t m = 0; m < count; m++) turned[m] = s->weights_turned + (i0 + m) * 64 * c->width;
+        for (int32_t m = 0; m < tile_keys; m++) turned[m] = base + (i0 + m) * key_bytes + skip * step * c->width;
         for (int64_t j = 0; j < c->d; j += 64) {
-            int64_t n = attune_min(64, c->d - j);
-            tile(k, c, acc, turned, count, panels + j * 64 * c->width, length, n);
-            for (int32_t m = 0; m < count; m++) {
-                float *to = sums + rows[i0 + m] * stride + column + j;
-                k->add(to, to, acc + m * ATTUNE_PANEL, 1, n);
-            }
+            float *to[ATTUNE_TILE];
+            for (int32_t m = 0; m < tile_keys; m++) to[m] = sums + rows[i0 + m] * stride + column + j;
+            tile_add(
+                k, c, to, turned, tile_keys, step, panels + (j + skip) * 64 * c->width, count - skip,
+                attune_min(64, c->d - j));
         }
     }
 }
@@ -340,45 +374,48 @@ static void backward_rows(
         pack_reduction(k, c, s->key_sum_panel, pointers, keys);
         operand_rows(k, c, c->v, rows, keys, kv_head * d, s->values, pointers);
         pack_columns(k, c, s->value_panel, pointers, keys);
-        memset(s->p, 0, 64 * 64 * 4);
-        memset(s->ds, 0, 64 * 64 * 4);
+        // Rows past the last stay zero for the turned form.
+        memset(s->p + count * 64, 0, (size_t)(64 - count) * 256);
+        memset(s->ds + count * 64, 0, (size_t)(64 - count) * 256);
         for (int64_t r0 = 0; r0 < count; r0 += ATTUNE_TILE) {
             int32_t tile_rows = (int32_t)attune_min(ATTUNE_TILE, count - r0);
-            if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) continue;
-            tile(k, c, acc, q_rows + r0, tile_rows, s->key_panel, d, keys);
-            tile(k, c, dp, dout_rows + r0, tile_rows, s->value_panel, d, keys);
+            if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) {
+                memset(s->p + r0 * 64, 0, (size_t)tile_rows * 256);
+                memset(s->ds + r0 * 64, 0, (size_t)tile_rows * 256);
+                continue;
+            }
+            int64_t live = attune_min(keys, spans[r0 + tile_rows - 1].last - start);
+            tile(k, c, acc, ATTUNE_PANEL, 0, q_rows + r0, tile_rows, 1, s->key_panel, d, live);
+            tile(k, c, dp, ATTUNE_PANEL, 0, dout_rows + r0, tile_rows, 1, s->value_panel, d, live);
             const void *ds_rows[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_rows; m++) {
-                float *scores = acc + m * ATTUNE_PANEL;
                 float *p = s->p + (r0 + m) * 64, *ds = s->ds + (r0 + m) * 64;
-                char *narrow = s->weights + m * KEYS * c->width;
-                ds_rows[m] = narrow;
-                k->cap(scores, scores, plan->scale, plan->softcap, keys);
-                if (hide(scores, spans[r0 + m], start, keys)) {
-                    int64_t first = attune_max(0, spans[r0 + m].first - start);
-                    int64_t last = attune_min(keys, spans[r0 + m].last - start);
-                    k->exp_sum(p + first, scores + first, lse[r0 + m], last - first);
-                    k->score_gradient(
-                        ds + first, p + first, dp + m * ATTUNE_PANEL + first, scores + first, delta[r0 + m],
-                        plan->scale, plan->softcap, last - first);
+                attune_score_row row = {plan->scale, plan->softcap, 0, 0};
+                if (see(&row, spans[r0 + m], start, keys)) {
+                    k->soften_backward(
+                        p, ds, acc + m * ATTUNE_PANEL, dp + m * ATTUNE_PANEL, &row, lse[r0 + m], delta[r0 + m]);
+                } else {
+                    memset(p, 0, 256);
+                    memset(ds, 0, 256);
                 }
-                k->narrow(narrow, c->dtype, ds, KEYS);
+                ds_rows[m] = ds;
+                if (c->dtype != ATTUNE_F32) {
+                    char *narrow = s->weights + m * KEYS * c->width;
+                    k->narrow(narrow, c->dtype, ds, KEYS);
+                    ds_rows[m] = narrow;
+                }
             }
             for (int64_t j = 0; j < d; j += 64) {
-                int64_t n = attune_min(64, d - j);
-                tile(k, c, dp, ds_rows, tile_rows, s->key_sum_panel + j * 64 * c->width, keys, n);
-                for (int32_t m = 0; m < tile_rows; m++) {
-                    float *sum = s->sum + (r0 + m) * d + j;
-                    k->add(sum, sum, dp + m * ATTUNE_PANEL, 1, n);
-                }
+                float *sums[ATTUNE_TILE];
+                for (int32_t m = 0; m < tile_rows; m++) sums[m] = s->sum + (r0 + m) * d + j;
+                tile_add(
+                    k, c, sums, ds_rows, tile_rows, 1, s->key_sum_panel + j * 64 * c->width, live,
+                    attune_min(64, d - j));
             }
         }
-        k->transpose_block32(s->turned, s->p);
-        k->narrow(s->weights_turned, c->dtype, s->turned, 64 * 64);
-        add_to_keys(k, c, s, c->dv, c->dv_stride, rows, keys, kv_head * d, s->dout_sum_panel, count);
-        k->transpose_block32(s->turned, s->ds);
-        k->narrow(s->weights_turned, c->dtype, s->turned, 64 * 64);
-        add_to_keys(k, c, s, c->dk, c->dk_stride, rows, keys, kv_head * d, s->q_sum_panel, count);
+        add_to_keys(
+            k, c, s, s->p, c->dv, c->dv_stride, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);
+        add_to_keys(k, c, s, s->ds, c->dk, c->dk_stride, rows, start, keys, kv_head * d, s->q_sum_panel, spans, count);
     }
     for (int64_t r = 0; r < count; r++) {
         int64_t row = segment->query_start + (row_start + r) / c->group;

@@ -6,13 +6,15 @@
 #include "avx512_pieces.h"
 #include "vector_kernels.h"
 
-// One dot instruction takes two k of sixteen columns; activations are broadcast two elements at a time straight from their
-// rows. It rounds to nearest even after each pair and treats denormals as zero.
+// One dot instruction takes two k of sixteen columns; activations are broadcast two elements at a time straight from
+// their rows. It rounds to nearest even after each pair and treats denormals as zero.
 INLINE void tile_bf16_of(
-    float *acc, const attune_product *products, int64_t count, const int rows, const int vectors) {
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, const int rows,
+    const int vectors) {
     __m512 sum[ATTUNE_TILE][4];
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_setzero_ps();
+        for (int j = 0; j < vectors; j++)
+            sum[m][j] = accumulate ? _mm512_loadu_ps(acc + m * stride + 16 * j) : _mm512_setzero_ps();
     for (int64_t index = 0; index < count; index++) {
         const attune_product *product = products + index;
         const uint16_t *panel = product->panel;
@@ -38,26 +40,30 @@ INLINE void tile_bf16_of(
         }
     }
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < vectors; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
+        for (int j = 0; j < vectors; j++) _mm512_storeu_ps(acc + m * stride + 16 * j, sum[m][j]);
 }
 
-INLINE void tile_bf16_rows(float *acc, const attune_product *products, int64_t count, int32_t width, const int rows) {
+INLINE void tile_bf16_rows(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width,
+    const int rows) {
     switch (width) {
-    case 1: tile_bf16_of(acc, products, count, rows, 1); break;
-    case 2: tile_bf16_of(acc, products, count, rows, 2); break;
-    case 3: tile_bf16_of(acc, products, count, rows, 3); break;
-    default: tile_bf16_of(acc, products, count, rows, 4); break;
+    case 1: tile_bf16_of(acc, stride, accumulate, products, count, rows, 1); break;
+    case 2: tile_bf16_of(acc, stride, accumulate, products, count, rows, 2); break;
+    case 3: tile_bf16_of(acc, stride, accumulate, products, count, rows, 3); break;
+    default: tile_bf16_of(acc, stride, accumulate, products, count, rows, 4); break;
     }
 }
 
-static void tile_bf16(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void tile_bf16(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
     switch (rows) {
-    case 1: tile_bf16_rows(acc, products, count, width, 1); break;
-    case 2: tile_bf16_rows(acc, products, count, width, 2); break;
-    case 3: tile_bf16_rows(acc, products, count, width, 3); break;
-    case 4: tile_bf16_rows(acc, products, count, width, 4); break;
-    case 5: tile_bf16_rows(acc, products, count, width, 5); break;
-    default: tile_bf16_rows(acc, products, count, width, 6); break;
+    case 1: tile_bf16_rows(acc, stride, accumulate, products, count, width, 1); break;
+    case 2: tile_bf16_rows(acc, stride, accumulate, products, count, width, 2); break;
+    case 3: tile_bf16_rows(acc, stride, accumulate, products, count, width, 3); break;
+    case 4: tile_bf16_rows(acc, stride, accumulate, products, count, width, 4); break;
+    case 5: tile_bf16_rows(acc, stride, accumulate, products, count, width, 5); break;
+    default: tile_bf16_rows(acc, stride, accumulate, products, count, width, 6); break;
     }
 }
 

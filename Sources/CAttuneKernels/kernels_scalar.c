@@ -38,21 +38,47 @@ static void narrow(void *out, int32_t dtype, const float *inp, int64_t n) {
     else if (dtype == ATTUNE_BF16) for (int64_t i = 0; i < n; i++) y[i] = attune_to_bf16(inp[i]);
     else for (int64_t i = 0; i < n; i++) y[i] = attune_to_f16(inp[i]);
 }
-static void split_pairs(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        widen(even + i, pairs + 2 * i, dtype, 1);
-        widen(odd + i, pairs + 2 * i + 1, dtype, 1);
+static void widen_lines(
+    float *out, int64_t out_stride, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns,
+    int64_t padded) {
+    for (int64_t r = 0; r < rows; r++) {
+        float *line = out + r * out_stride;
+        widen(line, (const char *)inp + r * stride * (dtype == ATTUNE_F32 ? 4 : 2), dtype, columns);
+        for (int64_t c = columns; c < padded; c++) line[c] = 0;
     }
 }
-static void tile_f32(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width) {
+static void widen_pairs(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs) {
+    for (int64_t k = 0; k < 2 * pairs; k++)
+        for (int64_t n = 0; n < 64; n++) widen(out + k * 64 + n, panel + (k / 2) * 128 + n * 2 + k % 2, dtype, 1);
+}
+static void tile_f32(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
     for (int32_t m = 0; m < rows; m++) {
         for (int32_t n = 0; n < 16 * width; n++) {
-            float sum = 0;
+            float sum = accumulate ? acc[m * stride + n] : 0;
             for (int64_t p = 0; p < count; p++) {
                 const float *row = products[p].rows[m], *panel = products[p].panel;
-                for (int64_t k = 0; k < products[p].k; k++) sum += row[k] * panel[k * ATTUNE_PANEL + n];
+                for (int64_t k = 0; k < products[p].k; k++)
+                    sum += row[k * products[p].step] * panel[k * ATTUNE_PANEL + n];
             }
-            acc[m * ATTUNE_PANEL + n] = sum;
+            acc[m * stride + n] = sum;
+        }
+    }
+}
+static void tile_pairs(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+    int32_t width) {
+    for (int32_t m = 0; m < rows; m++) {
+        for (int32_t n = 0; n < 16 * width; n++) {
+            float sum = accumulate ? acc[m * stride + n] : 0;
+            for (int64_t p = 0; p < count; p++) {
+                const float *row = products[p].rows[m];
+                const uint16_t *panel = products[p].panel;
+                for (int64_t k = 0; k < products[p].k; k++)
+                    sum += row[k] * attune_from_bf16(panel[(k / 2) * 128 + n * 2 + k % 2]);
+            }
+            acc[m * stride + n] = sum;
         }
     }
 }
@@ -143,11 +169,28 @@ static float exp_sum(float *out, const float *x, float shift, int64_t n) {
 static void cap(float *out, const float *x, float scale, float softcap, int64_t n) {
     for (int64_t i = 0; i < n; i++) out[i] = softcap > 0 ? softcap * tanhf(x[i] * scale / softcap) : x[i] * scale;
 }
-static void score_gradient(
-    float *out, const float *p, const float *dp, const float *s, float delta, float scale, float softcap, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        float t = softcap > 0 ? s[i] / softcap : 0;
-        out[i] = scale * p[i] * (dp[i] - delta) * (1 - t * t);
+static float capped(float score, const attune_score_row *row) {
+    return row->softcap > 0 ? row->softcap * tanhf(score * row->scale / row->softcap) : score * row->scale;
+}
+static float soften(
+    void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum) {
+    float e[64] = {0}, old = *running_max, now = old, sum = 0;
+    for (int64_t i = row->first; i < row->last; i++) now = fmaxf(now, capped(scores[i], row));
+    for (int64_t i = row->first; i < row->last; i++) sum += e[i] = expf(capped(scores[i], row) - now);
+    float shrink = expf(old - now);
+    *running_max = now;
+    *running_sum = *running_sum * shrink + sum;
+    narrow(p, dtype, e, 64);
+    return shrink;
+}
+static void soften_backward(
+    float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse, float delta) {
+    memset(p, 0, 256);
+    memset(ds, 0, 256);
+    for (int64_t i = row->first; i < row->last; i++) {
+        float s = capped(scores[i], row), t = row->softcap > 0 ? s / row->softcap : 0;
+        p[i] = expf(s - lse);
+        ds[i] = row->scale * p[i] * (dp[i] - delta) * (1 - t * t);
     }
 }
 static void logit_gradient(
@@ -207,24 +250,34 @@ static void pack_pairs16(uint16_t *out, const uint16_t *const *rows, int64_t cou
             out[(r / 2) * 128 + c * 2 + r % 2] = r < count && c < columns ? rows[r][c] : 0;
 }
 static void expand_4bit(
-    void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs) {
+    void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
+    int64_t pairs) {
     for (int64_t k = 0; k < 2 * pairs; k++) {
         for (int64_t n = 0; n < 64; n++) {
             uint8_t both = codes[(k / 2) * 64 + n];
             float value = codebook[k & 1 ? both >> 4 : both & 15] * scales[n];
-            if (dtype == ATTUNE_F32) ((float *)out)[k * 64 + n] = value;
-            else narrow((uint16_t *)out + (k / 2) * 128 + n * 2 + k % 2, dtype, &value, 1);
+            if (dtype == ATTUNE_F32) {
+                ((float *)out)[k * 64 + n] = value;
+                continue;
+            }
+            uint16_t rounded;
+            narrow(&rounded, dtype, &value, 1);
+            if (lines) widen((float *)out + k * 64 + n, &rounded, dtype, 1);
+            else ((uint16_t *)out)[(k / 2) * 128 + n * 2 + k % 2] = rounded;
         }
     }
 }
 
 const attune_kernels attune_kernels_scalar = {
-    .name = "scalar", .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL, .dot = dot,
+    .name = "scalar", .tall = ATTUNE_TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL,
+    .dot = dot,
     .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,
     .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,
     .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,
-    .score_gradient = score_gradient, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask,
+    .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask =
+    mask,
     .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,
-    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .split_pairs = split_pairs,
+    .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs,
+    .widen_lines = widen_lines,
     .expand_4bit = expand_4bit,
 };

@@ -1,30 +1,44 @@
-// Matrix products over panels of 64 columns and tiles of at most six rows.
+// Matrix products over panels of 64 columns and tiles of six rows (twelve where the panel is narrow).
 //
-// Every output element is Σ over k in rising order in one accumulator, whatever the number of rows, threads or chunks, so a
-// row's result is the same bits alone and in any batch.
+// Every output element is Σ over k in rising order in one accumulator, whatever the number of rows, threads or chunks,
+// so a row's result is the same bits alone and in any batch.
 #include "machine.h"
 
 // Rows of one work item when a product is cut along the rows too.
 #define ROW_CHUNK 192
+// Up to how many rows a bfloat16 panel is widened in registers, for each tile anew.
+#define DIRECT_ROWS 18
+// Up to how many rows a four-bit panel is expanded in registers.
+#define FUSED_ROWS 3
 
 typedef struct {
     const attune_linear_arguments *arguments;
-    int32_t dtype;  // of the tile's operands
+    int32_t dtype;   // of the tile's operands
+    int32_t direct;  // panels are read as bfloat16 pairs where they lie
+    int32_t fused;   // four-bit panels are expanded in registers
     int64_t columns;
-    const char *inp, *extra_inp;      // operands in that type
+    const char *inp, *extra_inp;      // operands in that type; inp NULL when every tile converts its rows
     int64_t inp_stride, extra_stride;  // bytes
     int64_t chunks, chunk_rows;
 } linear_context;
 
-// How many rows the next tile takes so that the last is not tiny: rows cut into ceil(rows/6) nearly equal tiles.
-static inline int32_t even_tile(int64_t left) {
-    int64_t tiles = (left + ATTUNE_TILE - 1) / ATTUNE_TILE;
+// How many rows the next tile takes so that the last is not tiny: rows cut into ceil(rows/most) nearly equal tiles.
+static inline int32_t even_tile(int64_t left, int64_t most) {
+    int64_t tiles = (left + most - 1) / most;
     return (int32_t)((left + tiles - 1) / tiles);
 }
 
 static int64_t panel_bytes(const attune_weight *w, int32_t transposed) {
     int64_t k = transposed ? w->out : w->in;
     return (k + 63) / 64 * 64 * 64 * 4;
+}
+
+static void fused_tile(
+    const attune_kernels *k, const attune_weight *w, int64_t panel, float *acc, const attune_product *product,
+    int32_t rows) {
+    k->tile_4bit(
+        acc, (const float *const *)product->rows, w->in, (const uint8_t *)w->data + panel * (w->in / 2) * 64,
+        w->scales + panel * (w->in / w->block) * 64, w->codebook, w->block, rows, w->dtype);
 }
 
 static void linear_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
@@ -38,25 +52,39 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
 
     attune_product products[2];
     int64_t count = 1;
+    int32_t panel_type = c->direct ? ATTUNE_BF16 : c->dtype;
     void *scratch = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, panel_bytes(a->weight, a->transposed));
-    products[0].panel = attune_weight_panel(k, a->weight, panel, a->transposed, c->dtype, scratch);
+    products[0].panel =
+        c->fused ? NULL : attune_weight_panel(k, a->weight, panel, a->transposed, panel_type, scratch);
+    products[0].step = products[1].step = 1;
     products[0].k = a->transposed ? a->weight->out : a->weight->in;
     if (a->extra_weight) {
-        void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, panel_bytes(a->extra_weight, a->transposed));
-        products[1].panel = attune_weight_panel(k, a->extra_weight, panel, a->transposed, c->dtype, extra);
+        int64_t bytes = panel_bytes(a->extra_weight, a->transposed);
+        void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, bytes);
+        products[1].panel = attune_weight_panel(k, a->extra_weight, panel, a->transposed, panel_type, extra);
         products[1].k = a->transposed ? a->extra_weight->out : a->extra_weight->in;
         count = 2;
     }
-    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
+    int32_t most = c->dtype == ATTUNE_F32 && width <= 2 && !c->direct ? k->tall : ATTUNE_TILE;
     float buffer[ATTUNE_PANEL];
+    float *own = c->inp ? NULL : attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, ATTUNE_TALL * products[0].k * 4);
     for (int64_t row = first; row < end;) {
-        int32_t rows = even_tile(end - row);
+        int32_t rows = c->fused ? (int32_t)(end - row) : even_tile(end - row, most);
         for (int32_t m = 0; m < rows; m++) {
-            products[0].rows[m] = c->inp + (row + m) * c->inp_stride;
+            if (c->inp) {
+                products[0].rows[m] = c->inp + (row + m) * c->inp_stride;
+            } else {
+                float *line = own + m * products[0].k;
+                k->widen(line, attune_at(a->inp, row + m, 0), a->inp->dtype, products[0].k);
+                products[0].rows[m] = line;
+            }
             if (count == 2) products[1].rows[m] = c->extra_inp + (row + m) * c->extra_stride;
         }
-        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, products, count, rows, width);
-        else k->tile_f32(acc, products, count, rows, width);
+        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, ATTUNE_PANEL, 0, products, count, rows, width);
+        else if (c->fused) fused_tile(k, a->weight, panel, acc, &products[0], rows);
+        else if (c->direct) k->tile_pairs(acc, ATTUNE_PANEL, 0, products, count, rows, width);
+        else k->tile_f32(acc, ATTUNE_PANEL, 0, products, count, rows, width);
         for (int32_t m = 0; m < rows; m++) {
             float *line = acc + m * ATTUNE_PANEL;
             const float *residual =
@@ -113,8 +141,15 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     attune_begin(machine);
     linear_context c = {.arguments = a};
     c.dtype = a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
+    // A few rows: widening in registers beats a float32 copy of every panel.
+    c.direct = c.dtype == ATTUNE_F32 && !a->transposed && a->weight->dtype == ATTUNE_BF16 &&
+               a->weight->kind == ATTUNE_WEIGHT_DENSE && a->inp->rows <= DIRECT_ROWS;
+    c.fused = c.dtype == ATTUNE_F32 && !a->transposed && !a->extra_weight && machine->kernels->tile_4bit &&
+              a->weight->kind == ATTUNE_WEIGHT_4BIT && a->weight->dtype != ATTUNE_F16 && a->inp->rows <= FUSED_ROWS;
     c.columns = a->transposed ? a->weight->in : a->weight->out;
-    c.inp = operand(machine, a->inp, c.dtype, ATTUNE_SCRATCH_SHARED, &c.inp_stride);
+    // With one panel every row is used once, so it is converted where it is used.
+    if (c.columns > 64 || c.dtype != ATTUNE_F32 || a->inp->dtype == ATTUNE_F32)
+        c.inp = operand(machine, a->inp, c.dtype, ATTUNE_SCRATCH_SHARED, &c.inp_stride);
     if (a->extra_weight)
         c.extra_inp = operand(machine, a->extra_inp, c.dtype, ATTUNE_SCRATCH_SHARED2, &c.extra_stride);
     int64_t panels = (c.columns + 63) / 64, rows = a->inp->rows;
@@ -123,22 +158,23 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     if (machine->threads > 1 && panels < 8 * machine->threads)
         c.chunks = attune_max(1, attune_min((rows + ROW_CHUNK - 1) / ROW_CHUNK, 8 * machine->threads / panels));
     c.chunk_rows = (rows + c.chunks - 1) / attune_max(1, c.chunks);
-    c.chunk_rows = (c.chunk_rows + ATTUNE_TILE - 1) / ATTUNE_TILE * ATTUNE_TILE;
+    c.chunk_rows = (c.chunk_rows + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     if (rows > 0) attune_run(machine, linear_item, &c, panels * c.chunks);
     attune_end(machine);
 }
 
 // MARK: Weight gradient
 
-// dweight[o][i] = Σ_t dout[t][o]·inp[t][i]: k is t. The wider side makes the panels, the other, turned, the rows; when that is
-// dout's side the tile holds the gradient turned, and is stored so.
+// dweight[o][i] = Σ_t dout[t][o]·inp[t][i]: k is t. The wider side makes the panels, the other, turned, the rows; when
+// that is dout's side the tile holds the gradient turned, and is stored so.
 typedef struct {
     const attune_matrix *dweight;
     const attune_matrix *row_side, *panel_side;
     float scale;
     int32_t dtype, turned;
-    char *rows;  // row_side turned: [columns][t padded]
-    int64_t row_stride;
+    char *rows;             // pairs: the row side turned, [columns][t padded]; f32: as it is, [t][columns]
+    int64_t row_stride;     // bytes from one row of the tile to the next
+    int64_t step;           // elements from t to t + 1
     int64_t chunks, chunk_rows;
 } gradient_context;
 
@@ -177,21 +213,18 @@ static void gradient_item(attune_machine *machine, void *context, int64_t item, 
             k->pack_pairs16((uint16_t *)scratch + t0 * 64, pointers, count, n);
         }
     } else {
-        for (int64_t t = 0; t < length; t++) {
-            float *line = (float *)scratch + t * 64;
-            k->widen(line, attune_at(x, t, column), x->dtype, n);
-            if (n < 64) memset(line + n, 0, (size_t)(64 - n) * 4);
-        }
+        k->widen_lines((float *)scratch, 64, attune_at(x, 0, column), x->dtype, x->stride, length, n, 64);
     }
     int64_t total = c->row_side->columns;
     int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, total);
-    attune_product product = {.panel = scratch, .k = length};
-    _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL];
+    attune_product product = {.panel = scratch, .k = length, .step = c->step};
+    _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
+    int32_t most = c->dtype == ATTUNE_F32 && width <= 2 ? k->tall : ATTUNE_TILE;
     for (int64_t row = first; row < end;) {
-        int32_t rows = even_tile(end - row);
+        int32_t rows = even_tile(end - row, most);
         for (int32_t m = 0; m < rows; m++) product.rows[m] = c->rows + (row + m) * c->row_stride;
-        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, &product, 1, rows, width);
-        else k->tile_f32(acc, &product, 1, rows, width);
+        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, ATTUNE_PANEL, 0, &product, 1, rows, width);
+        else k->tile_f32(acc, ATTUNE_PANEL, 0, &product, 1, rows, width);
         float *base = c->dweight->data;
         for (int32_t m = 0; m < rows; m++) {
             const float *line = acc + m * ATTUNE_PANEL;
@@ -216,17 +249,23 @@ void attune_weight_gradient(
     c.panel_side = c.turned ? dout : inp;
     c.dtype = dout->dtype == ATTUNE_BF16 && inp->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16
                                                                                                        : ATTUNE_F32;
-    c.row_stride = (dout->rows + 63) / 64 * 64 * attune_width(c.dtype);
-    c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.row_stride * c.row_side->columns);
+    if (c.dtype == ATTUNE_F32) {
+        int64_t stride;
+        c.rows = (char *)operand(machine, c.row_side, ATTUNE_F32, ATTUNE_SCRATCH_SHARED, &stride);
+        c.row_stride = 4;
+        c.step = stride / 4;
+    } else {
+        c.row_stride = (dout->rows + 63) / 64 * 64 * attune_width(c.dtype);
+        c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.row_stride * c.row_side->columns);
+        c.step = 1;
+        attune_run(machine, turn_columns, &c, (c.row_side->columns + 63) / 64);
+    }
     int64_t panels = (c.panel_side->columns + 63) / 64;
     c.chunks = 1;
     if (machine->threads > 1 && panels < 4 * machine->threads)
         c.chunks = attune_max(1, attune_min((c.row_side->columns + 95) / 96, 4 * machine->threads / panels));
     c.chunk_rows = (c.row_side->columns + c.chunks - 1) / c.chunks;
     c.chunk_rows = (c.chunk_rows + ATTUNE_TILE - 1) / ATTUNE_TILE * ATTUNE_TILE;
-    if (dout->rows > 0) {
-        attune_run(machine, turn_columns, &c, (c.row_side->columns + 63) / 64);
-        attune_run(machine, gradient_item, &c, panels * c.chunks);
-    }
+    if (dout->rows > 0) attune_run(machine, gradient_item, &c, panels * c.chunks);
     attune_end(machine);
 }

@@ -9,19 +9,21 @@
 
 #define ATTUNE_PANEL 64  // columns of a panel
 #define ATTUNE_TILE 6    // rows of a tile
+#define ATTUNE_TALL 12   // rows of a tile at most 32 columns wide, where registers allow
 
 // One product of a batch-reduce list: rows[m]·panel over k.
 typedef struct {
-    const void *rows[ATTUNE_TILE];  // elements contiguous in k
+    const void *rows[ATTUNE_TALL];
     const void *panel;
     int64_t k;
+    int64_t step;  // elements from k to k + 1 in a row; f32 only, pairs are contiguous
 } attune_product;
 
-// Row statistics of one pass over logits.
+// What one row of attention scores needs to become probabilities.
 typedef struct {
-    float max, sum_exp, sum;
-    int64_t argmax;
-} attune_logit_pass;
+    float scale, softcap;
+    int64_t first, last;  // the keys of the block the row may see, first < last <= 64
+} attune_score_row;
 
 typedef struct {
     float decay;                      // 1 − lr·weightDecay
@@ -32,14 +34,30 @@ typedef struct {
 
 struct attune_kernels {
     const char *name;
+    int32_t tall;  // rows tile_f32 takes for width 1 and 2: ATTUNE_TALL or ATTUNE_TILE
     // Conversions between float32 and a compute type; rounding to nearest even.
     void (*widen)(float *out, const void *inp, int32_t dtype, int64_t n);
     void (*narrow)(void *out, int32_t dtype, const float *inp, int64_t n);
 
-    // acc[m][0..<64 or the first 16·width columns] = Σ over the products, k ascending; rows 1…6, width 1…4.
-    void (*tile_f32)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    // acc[m·stride + 0 ..< 16·width] = (what it holds when `accumulate`, else 0) + Σ over the products, k ascending;
+    // rows 1…6 and width 1…4; for width 1 and 2 up to `tall` rows, evenly spaced when there are more than six.
+    void (*tile_f32)(
+        float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+        int32_t width);
+    // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the
+    // panel.
+    void (*tile_pairs)(
+        float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+        int32_t width);
+    // One to three float32 rows times a four-bit panel [k/2][64] with scales [k/block][64], values rounded to a compute
+    // type (f32 or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
+    void (*tile_4bit)(
+        float *acc, const float *const *rows, int64_t k, const uint8_t *codes, const float *scales,
+        const float *codebook, int64_t block, int32_t count, int32_t dtype);
     // The same for bfloat16 operands in k-pairs, or NULL: then operands are widened and tile_f32 is used.
-    void (*tile_bf16)(float *acc, const attune_product *products, int64_t count, int32_t rows, int32_t width);
+    void (*tile_bf16)(
+        float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
+        int32_t width);
 
     // Sixteen lanes, summed in one fixed tree.
     float (*dot)(const float *a, const float *b, int64_t n);
@@ -64,14 +82,19 @@ struct attune_kernels {
     void (*gated_backward)(
         float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
         int64_t n);
+    // Scores of a row of one key block [64] to unnormalized probabilities of a type; keeps the running maximum and sum
+    // and returns the factor earlier sums must shrink by.
+    float (*soften)(
+        void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max,
+        float *running_sum);
+    // p = exp(s − lse), ds = scale·p·(dp − delta)·cap′, both [64], zero where hidden.
+    void (*soften_backward)(
+        float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse,
+        float delta);
     // out = exp(x − shift), returns the sum
     float (*exp_sum)(float *out, const float *x, float shift, int64_t n);
     // out = softcap·tanh(x·scale/softcap), or x·scale when softcap is 0
     void (*cap)(float *out, const float *x, float scale, float softcap, int64_t n);
-    // out = scale·p·(dp − delta)·(1 − (s/softcap)²); s is the capped score
-    void (*score_gradient)(
-        float *out, const float *p, const float *dp, const float *s, float delta, float scale, float softcap,
-        int64_t n);
     // out = (exp(x − lse) − smoothing)·factor·(1 − (x/softcap)²)
     void (*logit_gradient)(
         float *out, const float *x, float lse, float smoothing, float factor, float softcap, int64_t n);
@@ -92,11 +115,17 @@ struct attune_kernels {
     void (*pack_rows32)(uint32_t *out, const uint32_t *const *rows, int64_t count, int64_t k);
     // Rows as the reduction index: out[p][c] = (rows[2p][c], rows[2p+1][c]), c < 64.
     void (*pack_pairs16)(uint16_t *out, const uint16_t *const *rows, int64_t count, int64_t columns);
-    // even[i], odd[i] = the two halves of pairs[i], widened.
-    void (*split_pairs)(float *even, float *odd, const uint16_t *pairs, int32_t dtype, int64_t n);
-    // A run of k-pairs of a four-bit panel to k-pairs of a 16-bit type, or to [k][64] f32; one scale line.
+    // At most 64 columns of many rows as float32, zero from `columns` to `padded`; strides in elements.
+    void (*widen_lines)(
+        float *out, int64_t out_stride, const void *inp, int32_t dtype, int64_t stride, int64_t rows, int64_t columns,
+        int64_t padded);
+    // k-pairs [pairs][64][2] of a 16-bit type as float32 lines [2·pairs][64].
+    void (*widen_pairs)(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs);
+    // A run of k-pairs of a four-bit panel with one scale line, rounded to `dtype`: as k-pairs of it, or as float32
+    // lines [2·pairs][64] when `lines` is set (always for float32).
     void (*expand_4bit)(
-        void *out, int32_t dtype, const uint8_t *codes, const float *scales, const float *codebook, int64_t pairs);
+        void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
+        int64_t pairs);
 };
 
 // Tables by file.
@@ -182,8 +211,11 @@ static inline uint16_t attune_to_bf16(float value) {
 float attune_from_f16(uint16_t x);
 uint16_t attune_to_f16(float value);
 
-// One 64-k block of a weight's panel (k0 a multiple of 64, kn <= 64 rows in it) in the layout of `dtype`; `buffer` holds
-// 64·64 floats. Returns the block, in place for dense weights of that type.
+// The code of 256 sorted values next to x, as bitsandbytes finds it.
+uint8_t attune_nearest_code(const float *map, float x);
+
+// One 64-k block of a weight's panel (k0 a multiple of 64, kn <= 64 rows in it) in the layout of `dtype`; `buffer`
+// holds 64·64 floats. Returns the block, in place for dense weights of that type.
 const void *attune_weight_block(
     const attune_kernels *k, const attune_weight *weight, int64_t panel, int64_t k0, int32_t dtype, void *buffer);
 // The panel of columns 64·panel… of W' (transposed as in attune_linear), in place or in `scratch` of the given bytes.

@@ -54,12 +54,13 @@ typedef struct {
     uint8_t *first_codes, *second_codes;
     float *first_absmax, *second_absmax;
     float signed_map[256], unsigned_map[256];
-    float learning_rate, weight_decay, epsilon2, step_size8;
+    float learning_rate, weight_decay;
     // SGD
     float momentum;
 } step_context;
 
-// The number a person wrote: 1 − 0.999f is 1.3e-5 off 0.001, which the moments would show, so rates go back to decimals.
+// The number a person wrote: 1 − 0.999f is 1.3e-5 off 0.001, which the moments would show, so rates go back to
+// decimals.
 static double decimal(float x) {
     char text[32];
     snprintf(text, sizeof text, "%.7g", (double)x);
@@ -100,19 +101,9 @@ void attune_adamw(
     attune_end(machine);
 }
 
-// The nearest of 256 sorted values; of two equally near the lower.
-static uint8_t nearest(const float *map, float x) {
-    int low = 0, high = 255;
-    while (high - low > 1) {
-        int middle = (low + high) / 2;
-        if (map[middle] <= x) low = middle;
-        else high = middle;
-    }
-    return (uint8_t)(x - map[low] > map[high] - x ? high : low);
-}
-
-// One block of 256 as bitsandbytes' block-wise kernel does it (Dettmers et al. 2022): moments are restored, updated, used
-// for the parameter and stored again over their new largest magnitude; a first moment never changes sign by rounding.
+// One block of 256 as bitsandbytes' block-wise kernel does it (Dettmers et al. 2022): moments are restored, updated,
+// used for the parameter and stored again over their new largest magnitude; a first moment never changes sign by
+// rounding.
 static void adamw8_block(const step_context *c, int64_t start, int64_t n) {
     float m[256], v[256], max1 = 0, max2 = 0;
     const attune_adamw_constants *s = &c->constants;
@@ -129,12 +120,13 @@ static void adamw8_block(const step_context *c, int64_t start, int64_t n) {
     c->second_absmax[start / 256] = max2;
     for (int64_t j = 0; j < n; j++) {
         int64_t i = start + j;
-        float p = c->parameter[i] + c->step_size8 * (m[j] / (sqrtf(v[j]) + c->epsilon2));
-        c->parameter[i] = c->weight_decay > 0 ? p * s->decay : p;
-        uint8_t code = nearest(c->signed_map, max1 > 0 ? m[j] / max1 : 0);
-        if (signbit(c->signed_map[code]) != signbit(m[j])) code = (uint8_t)(m[j] > 0 ? code + 1 : code - (code > 0));
+        c->parameter[i] = c->parameter[i] * s->decay - s->step_size * (m[j] / (sqrtf(v[j]) / s->root2 + s->epsilon));
+        uint8_t code = attune_nearest_code(c->signed_map, m[j] / max1);
+        // NaN of an all-zero block gave code 0 and must stay.
+        if (max1 > 0 && signbit(c->signed_map[code]) != signbit(m[j]))
+            code = (uint8_t)(m[j] > 0 ? code + 1 : code - (code > 0));
         c->first_codes[i] = code;
-        c->second_codes[i] = nearest(c->unsigned_map, max2 > 0 ? v[j] / max2 : 0);
+        c->second_codes[i] = attune_nearest_code(c->unsigned_map, v[j] / max2);
     }
 }
 
@@ -152,12 +144,7 @@ void attune_adamw_8bit(
     attune_begin(machine);
     step_context c = {
         .parameter = parameter, .gradient = gradient, .count = count, .constants = constants_of(step),
-        .first_codes = first, .second_codes = second, .first_absmax = first_absmax, .second_absmax = second_absmax,
-        .learning_rate = step->learning_rate, .weight_decay = step->weight_decay};
-    double bias1 = 1 - pow(decimal(step->beta1), (double)step->step);
-    double root2 = sqrt(1 - pow(decimal(step->beta2), (double)step->step));
-    c.step_size8 = (float)(-decimal(step->learning_rate) * root2 / bias1);
-    c.epsilon2 = (float)(root2 * step->epsilon);
+        .first_codes = first, .second_codes = second, .first_absmax = first_absmax, .second_absmax = second_absmax};
     attune_dynamic_map(c.signed_map, 1);
     attune_dynamic_map(c.unsigned_map, 0);
     attune_run(machine, adamw8_item, &c, (count + ITEM - 1) / ITEM);

@@ -1,4 +1,5 @@
-// Worker threads that wait by spinning for a moment and then by sleeping, and scratch memory that lives as long as they do.
+// Worker threads that wait by spinning for a moment and then by sleeping, and scratch memory that lives as long as they
+// do.
 #define _GNU_SOURCE
 #include "machine.h"
 

@@ -1,4 +1,5 @@
-// Quantization as bitsandbytes does it on the CPU, code for code (NF4: Dettmers et al. 2023; dynamic map: Dettmers 2016).
+// Quantization as bitsandbytes does it on the CPU, code for code (NF4: Dettmers et al. 2023; dynamic map: Dettmers
+// 2016).
 #include "machine.h"
 
 #include <math.h>
@@ -9,8 +10,8 @@ static const float nf4[16] = {
     -0.18477343022823334f, -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f,
     0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
 static const float fp4[16] = {
-    0.0f, 0.0052f, 0.6667f, 1.0f, 0.3333f, 0.5f, 0.1667f, 0.25f,
-    -0.0f, -0.0052f, -0.6667f, -1.0f, -0.3333f, -0.5f, -0.1667f, -0.25f};
+    0.0f, 0.0625f / 12, 8.0f / 12, 1.0f, 4.0f / 12, 0.5f, 2.0f / 12, 0.25f,
+    -0.0f, -0.0625f / 12, -8.0f / 12, -1.0f, -4.0f / 12, -0.5f, -2.0f / 12, -0.25f};
 // Codes of FP4 by rising value.
 static const uint8_t fp4_order[16] = {11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3};
 
@@ -26,10 +27,10 @@ void attune_dynamic_map(float *out, int32_t is_signed) {
     int count = 0;
     for (int i = 0; i < 7; i++) {
         int bins = is_signed ? 1 << i : 1 << (i + 1);
-        // As torch.linspace: from the start in the first half, from the end in the second.
+        // As torch.linspace: from the start in the first half, from the end in the second, rounded once.
         float step = (1.0f - 0.1f) / (float)bins, edges[129];
         for (int j = 0; j <= bins; j++)
-            edges[j] = j < (bins + 1) / 2 ? 0.1f + step * (float)j : 1.0f - step * (float)(bins - j);
+            edges[j] = j < (bins + 1) / 2 ? fmaf(step, (float)j, 0.1f) : fmaf(-step, (float)(bins - j), 1.0f);
         double power = pow(10, i - 6);
         for (int j = 0; j < bins; j++) {
             float mean = (edges[j] + edges[j + 1]) / 2.0f;
@@ -107,6 +108,25 @@ void attune_quantize_4bit(
 
 // MARK: Eight bits
 
+// The search of bitsandbytes' CUDA kernel: a descent to a code beside the value, then the nearer of it and its
+// neighbour on the value's side; a tie keeps the code found. NaN (a block of zeros) ends at code 0. The CPU library
+// looks a rounded value up in a table instead, which near zero may be a few codes off; this is the more exact of the
+// two.
+uint8_t attune_nearest_code(const float *map, float x) {
+    int pivot = 127, upper = 255, lower = 0;
+    for (int i = 64; i > 0; i >>= 1) {
+        if (x > map[pivot]) {
+            lower = pivot;
+            pivot += i;
+        } else {
+            upper = pivot;
+            pivot -= i;
+        }
+    }
+    if (x > map[pivot]) return (uint8_t)(x > (map[upper] + map[pivot]) * 0.5f ? upper : pivot);
+    return (uint8_t)(x < (map[lower] + map[pivot]) * 0.5f ? lower : pivot);
+}
+
 void attune_quantize_8bit(
     uint8_t *codes, float *absmax, const float *source, int64_t count, int64_t block, const float *map) {
     for (int64_t start = 0; start < count; start += block) {
@@ -114,16 +134,8 @@ void attune_quantize_8bit(
         float largest = 0;
         for (int64_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(source[start + i]));
         absmax[start / block] = largest;
-        for (int64_t i = 0; i < n; i++) {
-            float x = largest > 0 ? source[start + i] / largest : 0;
-            int low = 0, high = 255;
-            while (high - low > 1) {
-                int middle = (low + high) / 2;
-                if (map[middle] <= x) low = middle;
-                else high = middle;
-            }
-            codes[start + i] = (uint8_t)(fabsf(map[high] - x) < fabsf(x - map[low]) ? high : low);
-        }
+        float inverse = 1.0f / largest;
+        for (int64_t i = 0; i < n; i++) codes[start + i] = attune_nearest_code(map, source[start + i] * inverse);
     }
 }
 

@@ -1,5 +1,5 @@
-// Operations on rows: norms, rotation, activations, sums over rows, dropout, gathering. A row is cut into chunks that pass
-// through the first-level cache as float32 and are rounded once on the way out.
+// Operations on rows: norms, rotation, activations, sums over rows, dropout, gathering. A row is cut into chunks that
+// pass through the first-level cache as float32 and are rounded once on the way out.
 #include "machine.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static void run_rows(attune_machine *machine, attune_job job, void *context, con
 
 // The rows of an item.
 #define FOR_ROWS(row, x, item)                                                                                        \
-    for (int64_t row = (item) * rows_per_item(x), row##_end = attune_min(row + rows_per_item(x), (x)->rows);            \
+    for (int64_t row = (item) * rows_per_item(x), row##_end = attune_min(row + rows_per_item(x), (x)->rows); \
          row < row##_end; row++)
 #define FOR_CHUNKS(i, n, columns)                                                                                     \
     for (int64_t i = 0, n; n = attune_min(ATTUNE_CHUNK, (columns) - i), i < (columns); i += ATTUNE_CHUNK)
@@ -407,16 +407,26 @@ typedef struct {
     float logit_scale, softcap, smoothing, gradient_scale;
 } entropy_context;
 
-// z = cap(logit·scale), lse = log Σ eᶻ; loss = lse − (1−ε)·z_t − ε/V·Σ z; dz = (eᶻ⁻ˡˢᵉ − (1−ε)·[t] − ε/V)·gradientScale.
+// A chunk of capped logits: the logits themselves where nothing is to be done.
+static const float *capped_chunk(
+    const attune_kernels *k, const entropy_context *c, int64_t row, int64_t i, int64_t n, float *buffer) {
+    const float *logits = attune_read(k, c->logits, row, i, n, buffer);
+    if (c->logit_scale == 1 && c->softcap <= 0) return logits;
+    k->cap(buffer, logits, c->logit_scale, c->softcap, n);
+    return buffer;
+}
+
+// z = cap(logit·scale), lse = log Σ eᶻ; loss = lse − (1−ε)·z_t − ε/V·Σ z; dz = (eᶻ⁻ˡˢᵉ − (1−ε)·[t] −
+// ε/V)·gradientScale.
 static void entropy_item(attune_machine *machine, void *context, int64_t row, int32_t thread) {
     (void)thread;
     const attune_kernels *k = machine->kernels;
     const entropy_context *c = context;
     int64_t columns = c->logits->columns, best = 0;
-    float max = -INFINITY, in0[ATTUNE_CHUNK], z[ATTUNE_CHUNK], spare[ATTUNE_CHUNK];
+    float max = -INFINITY, buffer[ATTUNE_CHUNK], spare[ATTUNE_CHUNK];
     double sum = 0, total = 0;
     FOR_CHUNKS(i, n, columns) {
-        k->cap(z, attune_read(k, c->logits, row, i, n, in0), c->logit_scale, c->softcap, n);
+        const float *z = capped_chunk(k, c, row, i, n, buffer);
         float chunk_max = k->max(z, n);
         if (chunk_max > max) {
             sum *= exp((double)max - chunk_max);
@@ -434,8 +444,7 @@ static void entropy_item(attune_machine *machine, void *context, int64_t row, in
     c->predictions[row] = (int32_t)best;
     float target_z = 0;
     if (has_target) {
-        float one = *attune_read(k, c->logits, row, target, 1, in0);
-        k->cap(&target_z, &one, c->logit_scale, c->softcap, 1);
+        target_z = *capped_chunk(k, c, row, target, 1, buffer);
     }
     float smooth = c->smoothing / (float)columns;
     c->losses[row] =
@@ -446,7 +455,7 @@ static void entropy_item(attune_machine *machine, void *context, int64_t row, in
         if (!has_target) {
             memset(out, 0, (size_t)n * 4);
         } else {
-            k->cap(z, attune_read(k, c->logits, row, i, n, in0), c->logit_scale, c->softcap, n);
+            const float *z = capped_chunk(k, c, row, i, n, buffer);
             float factor = c->gradient_scale * c->logit_scale;
             k->logit_gradient(out, z, lse, smooth, factor, c->softcap, n);
             if (target >= i && target < i + n) {

@@ -136,12 +136,12 @@ void attune_pack_int8(
 // 127⁻¹ as bitsandbytes multiplies it in.
 #define INT8_STEP 7.874015718698502e-3f
 
-// Stores f32 values [64 k][64 n] of a block as pairs of a 16-bit type.
-static void pair_block(const attune_kernels *k, uint16_t *out, const float *values, int32_t dtype, int64_t pairs) {
+// Stores f32 lines [2·pairs][64] as pairs of a 16-bit type.
+static void pair_lines(const attune_kernels *k, uint16_t *out, const float *lines, int32_t dtype, int64_t pairs) {
     for (int64_t p = 0; p < pairs; p++) {
         uint16_t even[64], odd[64];
-        k->narrow(even, dtype, values + 2 * p * 64, 64);
-        k->narrow(odd, dtype, values + (2 * p + 1) * 64, 64);
+        k->narrow(even, dtype, lines + 2 * p * 64, 64);
+        k->narrow(odd, dtype, lines + (2 * p + 1) * 64, 64);
         for (int64_t n = 0; n < 64; n++) {
             out[p * 128 + 2 * n] = even[n];
             out[p * 128 + 2 * n + 1] = odd[n];
@@ -149,18 +149,41 @@ static void pair_block(const attune_kernels *k, uint16_t *out, const float *valu
     }
 }
 
-// Quantized values of k0 ..< k0 + 2·pairs (padded with zeros) of a panel, in the weight's compute type's layout.
-static void expand_run(
-    const attune_kernels *k, void *out, const attune_weight *w, int64_t panel, int64_t k0, int64_t pairs) {
+// A quantized value of a panel in float32.
+static float value_at(const attune_weight *w, int64_t panel, int64_t n, int64_t k) {
+    int64_t row = panel * 64 + n;
+    if (w->kind == ATTUNE_WEIGHT_INT8) {
+        const int8_t *codes = w->data;
+        float code = codes[(panel * ((w->in + 1) / 2) + k / 2) * 128 + n * 2 + k % 2];
+        return code * w->scales[row] * INT8_STEP;
+    }
+    if (row >= w->out || k >= w->in) return 0;
+    int64_t flat = row * w->in + k;
+    uint8_t both = ((const uint8_t *)w->data)[flat / 2];
+    return w->codebook[flat & 1 ? both & 15 : both >> 4] * w->scales[flat / w->block];
+}
+
+// Values k0 ..< k0 + 2·pairs (padded with zeros) of a panel, rounded to the weight's compute type: as its k-pairs, or
+// as float32 lines.
+static void panel_run(
+    const attune_kernels *k, void *out, const attune_weight *w, int64_t panel, int64_t k0, int64_t pairs,
+    int32_t lines) {
     int64_t all_pairs = (w->in + 1) / 2;
+    int64_t pair_bytes = lines || w->dtype == ATTUNE_F32 ? 512 : 256;
+    if (w->kind == ATTUNE_WEIGHT_DENSE) {
+        // Only to widen: in its own layout a dense panel is used where it lies.
+        k->widen_pairs(out, (const uint16_t *)w->data + (panel * all_pairs + k0 / 2) * 128, w->dtype, pairs);
+        return;
+    }
     if (w->kind == ATTUNE_WEIGHT_4BIT) {
         const uint8_t *codes = (const uint8_t *)w->data + (panel * all_pairs + k0 / 2) * 64;
         const float *scales = w->scales + panel * (w->in / w->block) * 64;
         for (int64_t done = 0; done < pairs;) {
             int64_t at = k0 + 2 * done, block = at / w->block;
             int64_t run = attune_min(pairs - done, ((block + 1) * w->block - at) / 2);
-            char *to = (char *)out + done * (w->dtype == ATTUNE_F32 ? 512 : 256);
-            k->expand_4bit(to, w->dtype, codes + done * 64, scales + block * 64, w->codebook, run);
+            k->expand_4bit(
+                (char *)out + done * pair_bytes, w->dtype, lines, codes + done * 64, scales + block * 64, w->codebook,
+                run);
             done += run;
         }
         return;
@@ -168,24 +191,16 @@ static void expand_run(
     for (int64_t done = 0; done < pairs; done += 32) {
         int64_t run = attune_min(32, pairs - done);
         float buffer[64 * 64];
-        float *values = w->dtype == ATTUNE_F32 ? (float *)out + done * 128 : buffer;
+        uint16_t rounded[64];
+        float *values = pair_bytes == 512 ? (float *)((char *)out + done * 512) : buffer;
         for (int64_t i = 0; i < 2 * run; i++) {
-            int64_t at = k0 + 2 * done + i;
-            for (int64_t n = 0; n < 64; n++) {
-                int64_t row = panel * 64 + n;
-                float value = 0;
-                if (w->kind == ATTUNE_WEIGHT_INT8) {
-                    const int8_t *codes = w->data;
-                    value = (float)codes[(panel * all_pairs + at / 2) * 128 + n * 2 + at % 2] * w->scales[row] * INT8_STEP;
-                } else if (row < w->out && at < w->in) {
-                    int64_t flat = row * w->in + at;
-                    uint8_t both = ((const uint8_t *)w->data)[flat / 2];
-                    value = w->codebook[flat & 1 ? both & 15 : both >> 4] * w->scales[flat / w->block];
-                }
-                values[i * 64 + n] = value;
+            for (int64_t n = 0; n < 64; n++) values[i * 64 + n] = value_at(w, panel, n, k0 + 2 * done + i);
+            if (lines && w->dtype != ATTUNE_F32) {
+                k->narrow(rounded, w->dtype, values + i * 64, 64);
+                k->widen(values + i * 64, rounded, w->dtype, 64);
             }
         }
-        if (w->dtype != ATTUNE_F32) pair_block(k, (uint16_t *)out + done * 128, buffer, w->dtype, run);
+        if (pair_bytes == 256) pair_lines(k, (uint16_t *)out + done * 128, buffer, w->dtype, run);
     }
 }
 
@@ -197,44 +212,22 @@ static const void *dense_at(const attune_weight *w, int64_t panel, int64_t k0) {
 
 const void *attune_weight_block(
     const attune_kernels *k, const attune_weight *w, int64_t panel, int64_t k0, int32_t dtype, void *buffer) {
-    int64_t left = w->in - k0;
-    int64_t pairs = attune_min(32, (left + 1) / 2);
-    int is_short = w->dtype == ATTUNE_F32 ? left < 64 : pairs < 32;
-    _Alignas(64) uint16_t half[64 * 64];
-    void *own = w->dtype == dtype ? buffer : half;
-    const void *block = own;
-    if (is_short) memset(own, 0, w->dtype == ATTUNE_F32 ? 64 * 64 * 4 : 64 * 64 * 2);
-    if (w->kind == ATTUNE_WEIGHT_DENSE) {
-        if (is_short) {
-            int64_t bytes = w->dtype == ATTUNE_F32 ? left * 256 : pairs * 256;
-            memcpy(own, dense_at(w, panel, k0), (size_t)bytes);
-        } else {
-            block = dense_at(w, panel, k0);
-        }
-    } else {
-        expand_run(k, own, w, panel, k0, pairs);
-    }
-    if (w->dtype == dtype) return block;
-    float *out = buffer;
-    for (int64_t p = 0; p < 32; p++)
-        k->split_pairs(out + 2 * p * 64, out + (2 * p + 1) * 64, (const uint16_t *)block + p * 128, w->dtype, 64);
-    return out;
+    int64_t left = w->in - k0, pairs = attune_min(32, (left + 1) / 2);
+    int32_t lines = dtype == ATTUNE_F32;
+    int is_short = left < 64, is_own = w->kind == ATTUNE_WEIGHT_DENSE && w->dtype == dtype;
+    if (is_own && !is_short) return dense_at(w, panel, k0);
+    if (is_short) memset(buffer, 0, lines ? 64 * 64 * 4 : 64 * 64 * 2);
+    if (is_own) memcpy(buffer, dense_at(w, panel, k0), (size_t)(lines ? left * 256 : pairs * 256));
+    else panel_run(k, buffer, w, panel, k0, pairs, lines);
+    return buffer;
 }
 
 const void *attune_weight_panel(
     const attune_kernels *k, const attune_weight *w, int64_t panel, int32_t transposed, int32_t dtype, void *scratch) {
     if (!transposed) {
-        if (w->dtype == dtype) {
-            if (w->kind == ATTUNE_WEIGHT_DENSE) return dense_at(w, panel, 0);
-            expand_run(k, scratch, w, panel, 0, (w->in + 1) / 2);
-            return scratch;
-        }
-        float *out = scratch;
-        for (int64_t k0 = 0; k0 < w->in; k0 += 64) {
-            float *place = out + k0 * 64;
-            attune_weight_block(k, w, panel, k0, dtype, place);
-        }
-        return out;
+        if (w->kind == ATTUNE_WEIGHT_DENSE && w->dtype == dtype) return dense_at(w, panel, 0);
+        panel_run(k, scratch, w, panel, 0, (w->in + 1) / 2, dtype == ATTUNE_F32);
+        return scratch;
     }
     _Alignas(64) float buffer[64 * 64];
     for (int64_t b = 0; b * 64 < w->out; b++) {

@@ -155,4 +155,68 @@ struct AttentionReference {
         #expect(bytes(decoded) == bytes(whole.rows(90..<91)))
         #expect(bytes(decoded) != bytes(whole.rows(89..<90)), "rows differ, so the comparison can fail")
     }
+
+    /// The same for the gradients, those of a prefix shared by two continuations among them.
+    @Test(arguments: LinearTests.cases) func gradientsDependOnNothingElse(_ test: LinearTests.Case) throws {
+        let one = try CPUBackend(threads: 1, isa: test.set)
+        let three = try CPUBackend(threads: 3, isa: test.set)
+        let shape = Self.shapes[0]
+        let rows = Self.packed.tokenCount
+        let widths = [shape.headCount * shape.headDimension, shape.kvHeadCount * shape.headDimension]
+        let q = try randomTensor(rows, widths[0], test.dtype, seed: 1)
+        let k = try randomTensor(rows, widths[1], test.dtype, seed: 2)
+        let v = try randomTensor(rows, widths[1], test.dtype, seed: 3)
+        let dout = try randomTensor(rows, widths[0], test.dtype, seed: 4)
+        func gradients(_ backend: CPUBackend, _ range: Range<Int>, _ table: SegmentTable) throws -> [[UInt8]] {
+            let count = range.count
+            let out = try Tensor(zeros: [count, widths[0]], test.dtype)
+            let lse = try Tensor(zeros: [count, shape.headCount])
+            let (q, k, v) = (q.rows(range), k.rows(range), v.rows(range))
+            backend.attention(out, logSumExp: lse, q: q, k: k, v: v, table, shape)
+            let results = try [widths[0], widths[1], widths[1]].map { try Tensor(zeros: [count, $0], test.dtype) }
+            backend.attentionBackward(
+                dq: results[0], dk: results[1], dv: results[2], dout.rows(range), out: out, logSumExp: lse, q: q, k: k,
+                v: v, table, shape)
+            return results.map { bytes($0) }
+        }
+        let whole = try gradients(three, 0..<rows, Self.packed)
+        #expect(try gradients(one, 0..<rows, Self.packed) == whole)
+        let tree = SegmentTable([
+            Segment(rows: 0..<40), Segment(queries: 40..<69, keys: [0..<40, 40..<69]),
+            Segment(queries: 69..<74, keys: [0..<40, 69..<74]),
+        ])
+        let alone = try gradients(one, 91..<165, tree)
+        for (index, width) in [widths[0], widths[1], widths[1]].enumerated() {
+            let rowBytes = width * test.dtype.byteWidth
+            #expect(alone[index] == Array(whole[index][91 * rowBytes..<165 * rowBytes]))
+            #expect(alone[index] != Array(whole[index][90 * rowBytes..<164 * rowBytes]), "the comparison can fail")
+        }
+    }
+
+    /// The derivation the kernels are held against agrees with differences of the definition.
+    @Test func theReferenceGradientIsTheSlope() {
+        let table = SegmentTable([Segment(rows: 0..<4), Segment(queries: 4..<7, keys: [0..<4, 4..<7])])
+        let shape = AttentionShape(headCount: 2, kvHeadCount: 1, headDimension: 3, scale: 0.6, softcap: 2, window: 5)
+        var numbers = Numbers(9)
+        func random(_ columns: Int) -> [[Double]] {
+            (0..<7).map { _ in (0..<columns).map { _ in Double(numbers.normal()) } }
+        }
+        let (q, k, v, dout) = (random(6), random(3), random(3), random(6))
+        func loss(_ q: [[Double]], _ k: [[Double]], _ v: [[Double]]) -> Double {
+            let out = AttentionReference(shape: shape, table: table, q: q, k: k, v: v).forward()
+            return zip(out, dout).reduce(0) { $0 + zip($1.0, $1.1).reduce(0) { $0 + $1.0 * $1.1 } }
+        }
+        let gradient = AttentionReference(shape: shape, table: table, q: q, k: k, v: v).backward(dout)
+        func slope(_ matrix: [[Double]], _ row: Int, _ column: Int, _ loss: ([[Double]]) -> Double) -> Double {
+            var (up, down) = (matrix, matrix)
+            up[row][column] += 1e-5
+            down[row][column] -= 1e-5
+            return (loss(up) - loss(down)) / 2e-5
+        }
+        for (row, column) in [(0, 0), (2, 1), (5, 2), (6, 0)] {
+            #expect(abs(slope(q, row, column) { loss($0, k, v) } - gradient.dq[row][column]) < 1e-8)
+            #expect(abs(slope(k, row, column) { loss(q, $0, v) } - gradient.dk[row][column]) < 1e-8)
+            #expect(abs(slope(v, row, column) { loss(q, k, $0) } - gradient.dv[row][column]) < 1e-8)
+        }
+    }
 }

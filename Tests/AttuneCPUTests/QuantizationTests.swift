@@ -36,18 +36,42 @@ import Testing
         let unpacked = try Tensor(zeros: [test.rows, test.columns], test.dtype)
         backend.unpack(unpacked, packed)
         #expect(bytes(unpacked) == bytes(dense))
-        let x = try randomTensor(9, test.columns, test.dtype, seed: 2)
-        let y = try Tensor(zeros: [9, test.rows], test.dtype)
-        let expected = try Tensor(zeros: [9, test.rows], test.dtype)
+        for rows in [1, 2, 3, 9, 40] { try compare(backend, packed, plain, rows) }
+        #expect(packed.byteCount < plain.byteCount || test.rows * test.columns < 2000)
+    }
+
+    /// Both directions of both weights, bit for bit; few rows take other kernels than many.
+    private func compare(
+        _ backend: CPUBackend, _ packed: any PackedWeight, _ plain: any PackedWeight, _ rows: Int
+    ) throws {
+        let (out, inp, dtype) = (packed.outFeatures, packed.inFeatures, packed.computeType)
+        let x = try randomTensor(rows, inp, dtype, seed: 2)
+        let y = try Tensor(zeros: [rows, out], dtype)
+        let expected = try Tensor(zeros: [rows, out], dtype)
         backend.linear(y, x, packed, bias: nil, extra: nil, scale: 1, residual: nil)
         backend.linear(expected, x, plain, bias: nil, extra: nil, scale: 1, residual: nil)
-        #expect(bytes(y) == bytes(expected))
-        let dx = try Tensor(zeros: [9, test.columns], test.dtype)
-        let dexpected = try Tensor(zeros: [9, test.columns], test.dtype)
+        #expect(bytes(y) == bytes(expected), "\(rows) rows")
+        let dx = try Tensor(zeros: [rows, inp], dtype)
+        let dexpected = try Tensor(zeros: [rows, inp], dtype)
         backend.linearInputGradient(dx, y, packed, extra: nil, scale: 1, residual: nil)
         backend.linearInputGradient(dexpected, y, plain, extra: nil, scale: 1, residual: nil)
-        #expect(bytes(dx) == bytes(dexpected))
-        #expect(packed.byteCount < plain.byteCount || test.rows * test.columns < 2000)
+        #expect(bytes(dx) == bytes(dexpected), "\(rows) rows")
+    }
+
+    /// Scales outside the range the fast expansion is exact in take the plain path, with the same bits.
+    @Test func extremeScalesKeepTheirBits() throws {
+        let backend = try CPUBackend(threads: 1)
+        for factor: Float in [1e-36, 1e-30, 1e30, 1e36] {
+            let source = try randomTensor(64, 64, .float32, seed: 1, scale: factor)
+            let quantized = try backend.quantize(source, format: .nf4, blockSize: 64, doubleQuantization: false)
+            let dense = try Tensor(zeros: [64, 64], .bfloat16)
+            backend.dequantize(dense, quantized)
+            let unpacked = try Tensor(zeros: [64, 64], .bfloat16)
+            backend.unpack(unpacked, try backend.pack(.quantized(quantized), computeType: .bfloat16))
+            #expect(bytes(unpacked) == bytes(dense))
+            let packed = try backend.pack(.quantized(quantized), computeType: .bfloat16)
+            try compare(backend, packed, try backend.pack(.dense(dense), computeType: .bfloat16), 2)
+        }
     }
 
     @Test func wrongPartsAreRefused() throws {

@@ -127,7 +127,8 @@ typedef struct {
     const attune_segment *segments;
     int64_t segment_count;
     const int64_t *ranges;  // pairs (first row, count)
-    // Segments that share key rows form a tree: `order` lists segments tree by tree, `tree_starts` [tree_count + 1] cuts it.
+    // Segments that share key rows form a tree: `order` lists segments tree by tree, `tree_starts` [tree_count + 1]
+    // cuts it.
     const int64_t *order;
     const int64_t *tree_starts;
     int64_t tree_count;
@@ -196,8 +197,8 @@ void attune_dropout(
 void attune_add_uniform_noise(
     attune_machine *machine, const attune_matrix *x, const float *magnitude, uint64_t key, const int32_t *positions,
     const uint64_t *identities);
-// The key of (seed, step, stream): m(m(m(seed) ^ step) ^ stream) with m the finalizer of SplitMix64 (Steele et al. 2014)
-// applied to its argument plus 0x9E3779B97F4A7C15.
+// The key of (seed, step, stream): m(m(m(seed) ^ step) ^ stream) with m the finalizer of SplitMix64 (Steele et al.
+// 2014) applied to its argument plus 0x9E3779B97F4A7C15.
 uint64_t attune_random_key(uint64_t seed, uint64_t step, uint32_t stream);
 
 // MARK: Embedding and head

@@ -1,0 +1,266 @@
+// Kernels over rows of float32: norms, activations, softmax pieces, random numbers, AdamW. Part of vector_kernels.h.
+// MARK: Rows
+
+static float dot(const float *a, const float *b, int64_t n) {
+    V sum = {0};
+    for (int64_t i = 0; i < n; i += 16) sum += load(a + i, n - i) * load(b + i, n - i);
+    return lanes_sum(sum);
+}
+static float row_max(const float *x, int64_t n) {
+    V best = all(-INFINITY);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) best = vmax(load(x + i, 16), best);
+    float result = lanes_max(best);
+    for (; i < n; i++) result = x[i] > result ? x[i] : result;
+    return result;
+}
+static void finish(float *out, const float *acc, const float *bias, const float *residual, float scale, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        V x = load(acc + i, n - i);
+        if (bias) x += load(bias + i, n - i);
+        x *= all(scale);
+        if (residual) x += load(residual + i, n - i);
+        store(out + i, x, n - i);
+    }
+}
+static void row_add(float *out, const float *a, const float *b, float scale, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) store(out + i, load(a + i, n - i) + all(scale) * load(b + i, n - i), n - i);
+}
+static void row_scale(float *out, const float *x, float factor, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) store(out + i, load(x + i, n - i) * all(factor), n - i);
+}
+static void row_multiply(float *out, const float *a, const float *b, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) store(out + i, load(a + i, n - i) * load(b + i, n - i), n - i);
+}
+static void multiply_add(float *acc, const float *a, const float *b, float factor, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        V x = load(a + i, n - i);
+        if (b) x *= load(b + i, n - i);
+        store(acc + i, load(acc + i, n - i) + all(factor) * x, n - i);
+    }
+}
+static void norm(float *out, const float *x, const float *weight, float offset, float rstd, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        V y = load(x + i, n - i) * all(rstd);
+        if (weight) y *= all(offset) + load(weight + i, n - i);
+        store(out + i, y, n - i);
+    }
+}
+static float norm_dot(const float *dout, const float *x, const float *weight, float offset, int64_t n) {
+    V sum = {0};
+    for (int64_t i = 0; i < n; i += 16) {
+        V g = load(dout + i, n - i);
+        if (weight) g *= all(offset) + load(weight + i, n - i);
+        sum += g * load(x + i, n - i);
+    }
+    return lanes_sum(sum);
+}
+static void norm_backward(
+    float *out, const float *dout, const float *x, const float *weight, const float *residual, float offset, float rstd,
+    float factor, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        V g = load(dout + i, n - i);
+        if (weight) g *= all(offset) + load(weight + i, n - i);
+        V y = all(rstd) * (g - load(x + i, n - i) * all(factor));
+        if (residual) y += load(residual + i, n - i);
+        store(out + i, y, n - i);
+    }
+}
+static void rotate(float *x, const float *cosine, const float *sine, int64_t pairs, float sign) {
+    for (int64_t i = 0; i < pairs; i += 16) {
+        int64_t left = pairs - i;
+        V a = load(x + i, left), b = load(x + pairs + i, left);
+        V c = load(cosine + i, left), s = all(sign) * load(sine + i, left);
+        store(x + i, a * c - b * s, left);
+        store(x + pairs + i, b * c + a * s, left);
+    }
+}
+INLINE void gated_as(float *out, const float *gate, const float *up, const int32_t function, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        V d;
+        store(out + i, activate(load(gate + i, n - i), function, &d) * load(up + i, n - i), n - i);
+    }
+}
+static void gated(float *out, const float *gate, const float *up, int32_t function, int64_t n) {
+    if (function == ATTUNE_SILU) gated_as(out, gate, up, ATTUNE_SILU, n);
+    else if (function == ATTUNE_GELU_TANH) gated_as(out, gate, up, ATTUNE_GELU_TANH, n);
+    else gated_as(out, gate, up, ATTUNE_GELU, n);
+}
+INLINE void gated_backward_as(
+    float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up,
+    const int32_t function, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        V d, u = load(up + i, n - i), g = load(dout + i, n - i);
+        V f = activate(load(gate + i, n - i), function, &d);
+        store(dgate + i, g * u * d, n - i);
+        store(dup + i, g * f, n - i);
+        if (out) store(out + i, f * u, n - i);
+    }
+}
+static void gated_backward(
+    float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
+    int64_t n) {
+    if (function == ATTUNE_SILU) gated_backward_as(dgate, dup, out, dout, gate, up, ATTUNE_SILU, n);
+    else if (function == ATTUNE_GELU_TANH) gated_backward_as(dgate, dup, out, dout, gate, up, ATTUNE_GELU_TANH, n);
+    else gated_backward_as(dgate, dup, out, dout, gate, up, ATTUNE_GELU, n);
+}
+static float exp_sum(float *out, const float *x, float shift, int64_t n) {
+    V sum = {0};
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        V e = vexp(load(x + i, 16) - all(shift));
+        store(out + i, e, 16);
+        sum += e;
+    }
+    if (i < n) {
+        // Lanes past the end must not count.
+        float tail[16] = {0};
+        V e = vexp(load(x + i, n - i) - all(shift));
+        memcpy(tail, &e, (size_t)(n - i) * 4);
+        store(out + i, e, n - i);
+        sum += load(tail, 16);
+    }
+    return lanes_sum(sum);
+}
+static void cap(float *out, const float *x, float scale, float softcap, int64_t n) {
+    if (softcap > 0) {
+        float inverse = scale / softcap;
+        for (int64_t i = 0; i < n; i += 16)
+            store(out + i, all(softcap) * vtanh(load(x + i, n - i) * all(inverse)), n - i);
+    } else {
+        row_scale(out, x, scale, n);
+    }
+}
+// The scores of a row in four vectors, scaled and capped, −∞ where hidden.
+INLINE void read_scores(V s[4], const float *scores, const attune_score_row *row) {
+    const I lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    int whole = row->first == 0 && row->last == 64;
+    for (int j = 0; j < 4; j++) {
+        s[j] = load(scores + 16 * j, 16);
+        if (row->softcap > 0) s[j] = all(row->softcap) * vtanh(s[j] * all(row->scale / row->softcap));
+        else s[j] *= all(row->scale);
+        if (!whole) {
+            I key = lane + 16 * j;
+            I seen = (key >= (int32_t)row->first) & (key < (int32_t)row->last);
+            s[j] = choose(seen, s[j], all(-INFINITY));
+        }
+    }
+}
+
+static float soften(
+    void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum) {
+    V s[4];
+    read_scores(s, scores, row);
+    float top = lanes_max(vmax(vmax(s[0], s[1]), vmax(s[2], s[3]))), old = *running_max;
+    // A whole vector through vexp is cheaper than a call.
+    float now = top > old ? top : old;
+    V shrink = vexp(all(old - now));
+    for (int j = 0; j < 4; j++) s[j] = vexp(s[j] - all(now));
+    float sum = lanes_sum((s[0] + s[1]) + (s[2] + s[3]));
+    *running_max = now;
+    *running_sum = *running_sum * shrink[0] + sum;
+    if (dtype == ATTUNE_F32) {
+        for (int j = 0; j < 4; j++) store((float *)p + 16 * j, s[j], 16);
+    } else {
+        for (int j = 0; j < 4; j++) store16((uint16_t *)p + 16 * j, narrow_bf16(s[j]), 16);
+    }
+    return shrink[0];
+}
+
+static void soften_backward(
+    float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse, float delta) {
+    V s[4];
+    read_scores(s, scores, row);
+    for (int j = 0; j < 4; j++) {
+        V q = vexp(s[j] - all(lse));
+        V g = all(row->scale) * q * (load(dp + 16 * j, 16) - all(delta));
+        if (row->softcap > 0) {
+            V t = s[j] * all(1 / row->softcap);
+            g *= all(1.0f) - t * t;
+        }
+        // Hidden keys may hold anything in dp and s.
+        g = choose(s[j] == all(-INFINITY), all(0.0f), g);
+        store(p + 16 * j, q, 16);
+        store(ds + 16 * j, g, 16);
+    }
+}
+
+static void logit_gradient(
+    float *out, const float *x, float lse, float smoothing, float factor, float softcap, int64_t n) {
+    float inverse = softcap > 0 ? 1 / softcap : 0;
+    for (int64_t i = 0; i < n; i += 16) {
+        V z = load(x + i, n - i);
+        V y = (vexp(z - all(lse)) - all(smoothing)) * all(factor);
+        if (softcap > 0) {
+            V t = z * all(inverse);
+            y *= all(1.0f) - t * t;
+        }
+        store(out + i, y, n - i);
+    }
+}
+
+// MARK: Random numbers
+
+#define LOW(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH(a, b) \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+// Lower and upper halves of 32×32-bit products, even and odd lanes apart (a 64-bit lane holds the even one below).
+INLINE U multiply_wide(U x, uint32_t factor, U *high) {
+    const uint64_t low_half = 0xFFFFFFFFu;
+    L8 lanes = (L8)x, even = (lanes & low_half) * factor, odd = (lanes >> 32) * factor;
+    *high = (U)((even >> 32) | (odd & ~low_half));
+    return (U)((even & low_half) | (odd << 32));
+}
+
+// Sixteen Philox blocks side by side: words 0…3 of the counters (first/4 + lane, position, identity).
+static void uniform(float *out, uint64_t key, uint32_t position, uint64_t identity, int64_t first, int64_t n) {
+    const U lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (int64_t i = 0; i < n; i += 64) {
+        U c0 = lane + (uint32_t)((first + i) / 4), c1 = (U){} + position;
+        U c2 = (U){} + (uint32_t)identity, c3 = (U){} + (uint32_t)(identity >> 32);
+        uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+        for (int round = 0; round < 10; round++) {
+            U h0, l0 = multiply_wide(c0, 0xD2511F53u, &h0), h1, l1 = multiply_wide(c2, 0xCD9E8D57u, &h1);
+            c0 = h1 ^ c1 ^ k0;
+            c1 = l1;
+            c2 = h0 ^ c3 ^ k1;
+            c3 = l0;
+            k0 += 0x9E3779B9u;
+            k1 += 0xBB67AE85u;
+        }
+        // Element 4·lane + w is word w of a lane: two rounds of interleaving.
+        U a0 = LOW(c0, c2), a1 = HIGH(c0, c2), b0 = LOW(c1, c3), b1 = HIGH(c1, c3);
+        U words[4] = {LOW(a0, b0), HIGH(a0, b0), LOW(a1, b1), HIGH(a1, b1)};
+        for (int j = 0; j < 4 && i + 16 * j < n; j++) {
+            V u = __builtin_convertvector((I)(words[j] >> 8), V) * all(0x1p-24f);
+            store(out + i + 16 * j, u, n - i - 16 * j);
+        }
+    }
+}
+#undef LOW
+#undef HIGH
+static void mask(
+    float *out, const float *inp, const float *u, const float *residual, float rate, float keep, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        V x = choose(load(u + i, n - i) >= all(rate), load(inp + i, n - i) * all(keep), all(0.0f));
+        if (residual) x += load(residual + i, n - i);
+        store(out + i, x, n - i);
+    }
+}
+
+static void adamw(
+    float *parameter, const float *gradient, float *first, float *second, const attune_adamw_constants *c, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        int64_t left = n - i;
+        V g = load(gradient + i, left) * all(c->gradient_scale);
+        V m = load(first + i, left) * all(c->beta1) + g * all(c->one_minus_beta1);
+        V v = load(second + i, left) * all(c->beta2) + g * g * all(c->one_minus_beta2);
+        V denominator = __builtin_elementwise_sqrt(v) / all(c->root2) + all(c->epsilon);
+        V p = load(parameter + i, left) * all(c->decay) - all(c->step_size) * (m / denominator);
+        store(first + i, m, left);
+        store(second + i, v, left);
+        store(parameter + i, p, left);
+    }
+}
