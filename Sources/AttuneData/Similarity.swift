@@ -1,9 +1,11 @@
-/// Which texts say the same: text reduced to what matters, overlapping stretches of it, and groups of texts that share most.
+/// Which texts say the same: text reduced to what matters, overlapping stretches of it, and groups of texts that share
+/// most.
 ///
-/// Two texts are near duplicates when the Jaccard similarity |A ∩ B| / |A ∪ B| of their five-letter shingles is at least
-/// 0.8. Pairs are not all compared: each text gets a signature of minima over 125 hash functions (Broder: On the resemblance
-/// and containment of documents, 1997), texts that agree on one of 25 bands of five minima are candidates (Indyk and Motwani,
-/// 1998), and candidates are compared exactly. A pair at 0.8 is missed with probability (1 - 0.8⁵)²⁵ < 0.0001.
+/// Two texts are near duplicates when the Jaccard similarity |A ∩ B| / |A ∪ B| of their five-letter shingles is at
+/// least 0.8. Pairs are not all compared: each text gets a signature of minima over 125 hash functions (Broder: On the
+/// resemblance and containment of documents, 1997), texts that agree on one of 25 bands of five minima are candidates
+/// (Indyk and Motwani, 1998), and candidates are compared exactly. A pair at 0.8 is missed with probability (1 -
+/// 0.8⁵)²⁵ < 0.0001.
 struct Similarity {
     static let threshold = 0.8
     private static let shingleLength = 5
@@ -148,7 +150,8 @@ struct Similarity {
         }
     }
 
-    /// Texts without the lines that all of them begin and end with, so that a prompt template does not make all rows alike.
+    /// Texts without the lines that all of them begin and end with, so that a prompt template does not make all rows
+    /// alike.
     private static func withoutCommonFrame(_ texts: [String]) -> [String] {
         let enough = 20
         guard texts.count >= enough, let first = texts.first.map({ Array($0.utf8) }) else { return texts }
