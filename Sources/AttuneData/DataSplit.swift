@@ -20,9 +20,10 @@ public enum TestSize: Sendable, Equatable {
 
 /// Rows to learn from and rows to test on.
 ///
-/// Equal and nearly equal questions stay on one side, so the test asks nothing that was learned. With a fraction the side is
-/// decided by a hash of seed and question alone: the share is met on average, and rows added later move no old ones (but for
-/// one that makes near duplicates of two questions that were none before). With a count the rows of smallest hash are taken.
+/// Equal and nearly equal questions stay on one side, so the test asks nothing that was learned. With a fraction the
+/// side is decided by a hash of seed and question alone: the share is met on average, and rows added later move no old
+/// ones (but for one that makes near duplicates of two questions that were none before). With a count the rows of
+/// smallest hash are taken.
 public struct DataSplit: Sendable, Equatable {
     /// Indices of the rows to learn from, ascending.
     public private(set) var train: [Int] = []

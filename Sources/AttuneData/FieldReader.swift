@@ -127,7 +127,7 @@ struct FieldReader {
                 "column 'completion' is missing (found \(found)); add it or map it: columns: {completion: NAME}")
         }
         return fail(
-            "no known columns (found \(found)); expected instruction/output, prompt/completion, messages, conversations "
-                + "or text, or map yours: columns: {instruction: NAME, output: NAME}")
+            "no known columns (found \(found)); expected instruction/output, prompt/completion, messages, "
+                + "conversations or text, or map yours: columns: {instruction: NAME, output: NAME}")
     }
 }

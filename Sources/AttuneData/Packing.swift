@@ -1,10 +1,10 @@
 /// Ways to fill fixed lengths with rows.
 public enum Packing {
-    /// Best fit, longest row first, as TRL's `bfd`: each row goes where the least room that suffices is left, and of equally
-    /// full bins into the one that reached that fill first.
+    /// Best fit, longest row first, as TRL's `bfd`: each row goes where the least room that suffices is left, and of
+    /// equally full bins into the one that reached that fill first.
     ///
-    /// Room left is a small number, so the bins stand in queues by room, and a tree of maxima over rooms finds the smallest
-    /// that suffices: n rows take n·log(capacity) steps.
+    /// Room left is a small number, so the bins stand in queues by room, and a set of rooms kept as bits finds the
+    /// smallest that suffices in a few steps.
     /// - Returns: for each bin the indices of its rows in the order they were put in. Empty rows are left out.
     /// - Precondition: no length exceeds the capacity.
     public static func bestFitDecreasing(lengths: [Int], capacity: Int) -> [[Int]] {

@@ -1,5 +1,5 @@
-/// Philox4x32-10 (Salmon, Moraes, Dror and Shaw: Parallel random numbers, as easy as 1, 2, 3; 2011): random numbers as a
-/// function of key and counter, so that nothing has to be remembered between them.
+/// Philox4x32-10 (Salmon, Moraes, Dror and Shaw: Parallel random numbers, as easy as 1, 2, 3; 2011): random numbers as
+/// a function of key and counter, so that nothing has to be remembered between them.
 struct Philox {
     /// The 64-bit key.
     let key: (UInt32, UInt32)

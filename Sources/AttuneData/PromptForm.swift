@@ -1,7 +1,7 @@
 import AttuneJSON
 
-/// A text to be tokenized as it is at inference: with the tokenizer's own begin-of-sequence token, or, where the template
-/// has already written the special tokens, without.
+/// A text to be tokenized as it is at inference: with the tokenizer's own begin-of-sequence token, or, where the
+/// template has already written the special tokens, without.
 public struct PromptText: Sendable, Equatable {
     /// The text.
     public var text: String
@@ -17,8 +17,8 @@ struct RenderedExample {
     var addsSpecialTokens: Bool
 }
 
-/// How a question is put before the model. Training and generation ask for the same prompt through the same function, so
-/// what was trained is what is asked.
+/// How a question is put before the model. Training and generation ask for the same prompt through the same function,
+/// so what was trained is what is asked.
 public enum PromptForm: Sendable {
     /// `### Instruction:` … `### Response:`, a line break after every heading, no preamble.
     case tutorial

@@ -1,9 +1,9 @@
 /// A prompt form from a file.
 ///
-/// `{system}`, `{instruction}`, `{input}` and `{output}` stand for the row's fields. `{#input}…{/input}` is kept only when the
-/// input is not empty, `{^input}…{/input}` only when it is (likewise for `system` and `instruction`). `{{` and `}}` are
-/// braces. What stands before `{output}` is the prompt; the output and what follows it are trained. One line break at the
-/// end of the file does not count.
+/// `{system}`, `{instruction}`, `{input}` and `{output}` stand for the row's fields. `{#input}…{/input}` is kept only
+/// when the input is not empty, `{^input}…{/input}` only when it is (likewise for `system` and `instruction`). `{{` and
+/// `}}` are braces. What stands before `{output}` is the prompt; the output and what follows it are trained. One line
+/// break at the end of the file does not count.
 public struct PromptTemplate: Sendable, Equatable {
     private enum Field: String {
         case system, instruction, input, output

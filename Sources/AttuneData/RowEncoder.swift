@@ -1,11 +1,12 @@
 /// Turns examples into tokens and says which are learned.
 ///
-/// The mask comes from byte positions, never from token ids and never from searching for a marker: a token is learned when
-/// it begins inside a range the model must produce. Inference tokenizes the prompt alone, so training must see the same
-/// prompt tokens: the row is tokenized whole, and where that does not begin with the tokens of the prompt alone (a token
-/// reaches over the edge, or the edge changes a split), the text is cut at the edge and its pieces are tokenized apart.
-/// Outside the chat form the tokenizer's begin-of-sequence token goes before the text if the tokenizer would put it there,
-/// and the end-of-sequence token after the answer is learned; the chat form takes exactly what the template writes.
+/// The mask comes from byte positions, never from token ids and never from searching for a marker: a token is learned
+/// when it begins inside a range the model must produce. Inference tokenizes the prompt alone, so training must see the
+/// same prompt tokens: the row is tokenized whole, and where that does not begin with the tokens of the prompt alone (a
+/// token reaches over the edge, or the edge changes a split), the text is cut at the edge and its pieces are tokenized
+/// apart. Outside the chat form the tokenizer's begin-of-sequence token goes before the text if the tokenizer would put
+/// it there, and the end-of-sequence token after the answer is learned; the chat form takes exactly what the template
+/// writes.
 public struct RowEncoder: Sendable {
     private let encoder: any TextEncoder
     private let renderer: (any ConversationRenderer)?

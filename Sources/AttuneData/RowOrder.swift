@@ -20,8 +20,8 @@ public enum RowOrder {
         return order
     }
 
-    /// Rows of like length together: the shuffled order in stretches of fifty batches, longest first within each, and the
-    /// batch with the longest row of all before the others, so that memory runs out early or never.
+    /// Rows of like length together: the shuffled order in stretches of fifty batches, longest first within each, and
+    /// the batch with the longest row of all before the others, so that memory runs out early or never.
     public static func groupedByLength(_ lengths: [Int], batchSize: Int, seed: UInt64, epoch: Int) -> [Int] {
         let shuffled = shuffled(lengths.count, seed: seed, epoch: epoch)
         let stretch = max(1, batchSize) * 50

@@ -16,8 +16,8 @@ public struct Row: Sendable {
 
 /// Reads the rows of a local file one after the other; memory holds one row at a time, however large the file is.
 ///
-/// Gzip is recognised by its first two bytes. After an error on a line of JSONL or on the width of a CSV record the next
-/// call goes on with the next row; after any other error there are no more rows.
+/// Gzip is recognised by its first two bytes. After an error on a line of JSONL or on the width of a CSV record the
+/// next call goes on with the next row; after any other error there are no more rows.
 public struct RowReader {
     private let format: DataFormat
     private let limits: ReadLimits

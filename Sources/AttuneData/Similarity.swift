@@ -1,9 +1,11 @@
-/// Which texts say the same: text reduced to what matters, overlapping stretches of it, and groups of texts that share most.
+/// Which texts say the same: text reduced to what matters, overlapping stretches of it, and groups of texts that share
+/// most.
 ///
-/// Two texts are near duplicates when the Jaccard similarity |A ∩ B| / |A ∪ B| of their five-letter shingles is at least
-/// 0.8. Pairs are not all compared: each text gets a signature of minima over 125 hash functions (Broder: On the resemblance
-/// and containment of documents, 1997), texts that agree on one of 25 bands of five minima are candidates (Indyk and Motwani,
-/// 1998), and candidates are compared exactly. A pair at 0.8 is missed with probability (1 - 0.8⁵)²⁵ < 0.0001.
+/// Two texts are near duplicates when the Jaccard similarity |A ∩ B| / |A ∪ B| of their five-letter shingles is at
+/// least 0.8. Pairs are not all compared: each text gets a signature of minima over 125 hash functions (Broder: On the
+/// resemblance and containment of documents, 1997), texts that agree on one of 25 bands of five minima are candidates
+/// (Indyk and Motwani, 1998), and candidates are compared exactly. A pair at 0.8 is missed with probability (1 -
+/// 0.8⁵)²⁵ < 0.0001.
 struct Similarity {
     static let threshold = 0.8
     private static let shingleLength = 5
@@ -31,22 +33,33 @@ struct Similarity {
                 distinct.append(place)
             }
         }
-        var buckets: [UInt64: [Int]] = [:]
-        for place in distinct {
-            let shingles = Self.shingles(own[place])
-            for band in Self.bands(shingles) {
-                for other in (buckets[band] ?? []).suffix(Self.comparisons) where root(other) != root(place) {
-                    let alike =
-                        Self.jaccard(shingles, Self.shingles(own[other])) >= Self.threshold
-                        && (shared[place] == shared[other]
-                            || Self.jaccard(Self.shingles(shared[place]), Self.shingles(shared[other]))
-                                >= Self.threshold)
-                    if alike { join(other, place) }
-                }
-                buckets[band, default: []].append(place)
+        let bands = distinct.flatMap { Self.bands(Self.shingles(own[$0])) }
+        for band in 0..<Self.bandCount {
+            let order = distinct.indices.map { (hash: bands[$0 * Self.bandCount + band], place: distinct[$0]) }
+                .sorted { $0.hash != $1.hash ? $0.hash < $1.hash : $0.place < $1.place }
+            var start = 0
+            for end in order.indices where end + 1 == order.count || order[end].hash != order[end + 1].hash {
+                if end > start { joinAlike(order[start...end].map(\.place), own, shared) }
+                start = end + 1
             }
         }
         for place in groups.indices { groups[place] = root(place) }
+    }
+
+    /// Compares candidates, each with those shortly before it, and joins those that are near duplicates.
+    private mutating func joinAlike(_ candidates: [Int], _ own: [[UInt32]], _ shared: [[UInt32]]) {
+        for (rank, place) in candidates.enumerated().dropFirst() {
+            let others = candidates[max(0, rank - Self.comparisons)..<rank].filter { root($0) != root(place) }
+            guard !others.isEmpty else { continue }
+            let shingles = Self.shingles(own[place])
+            for other in others where root(other) != root(place) {
+                let alike =
+                    Self.jaccard(shingles, Self.shingles(own[other])) >= Self.threshold
+                    && (shared[place] == shared[other]
+                        || Self.jaccard(Self.shingles(shared[place]), Self.shingles(shared[other])) >= Self.threshold)
+                if alike { join(other, place) }
+            }
+        }
     }
 
     private func root(_ place: Int) -> Int {
@@ -137,7 +150,8 @@ struct Similarity {
         }
     }
 
-    /// Texts without the lines that all of them begin and end with, so that a prompt template does not make all rows alike.
+    /// Texts without the lines that all of them begin and end with, so that a prompt template does not make all rows
+    /// alike.
     private static func withoutCommonFrame(_ texts: [String]) -> [String] {
         let enough = 20
         guard texts.count >= enough, let first = texts.first.map({ Array($0.utf8) }) else { return texts }

@@ -1,4 +1,5 @@
-/// A 64-bit hash that is the same on every machine and in every run: FNV-1a over bytes, then the finalizer of SplitMix64.
+/// A 64-bit hash that is the same on every machine and in every run: FNV-1a over bytes, then the finalizer of
+/// SplitMix64.
 struct StableHash {
     private var state: UInt64 = 0xCBF2_9CE4_8422_2325
 

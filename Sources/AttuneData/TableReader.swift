@@ -2,7 +2,8 @@ import AttuneJSON
 
 /// Records of comma- or tab-separated values (RFC 4180): quotes, doubled quotes, line breaks inside quotes.
 ///
-/// The first record names the columns. A quote inside an unquoted field stands for itself, as spreadsheet programs write it.
+/// The first record names the columns. A quote inside an unquoted field stands for itself, as spreadsheet programs
+/// write it.
 struct TableReader {
     private let separator: UInt8
     private let limit: Int

@@ -1,7 +1,8 @@
 /// An image of RGB pixels on which marks are drawn with smooth edges.
 ///
-/// A pixel's share of a mark is its distance to the mark's edge, from half a pixel outside (nothing) to half a pixel inside
-/// (all). Lines are unions of segments with round ends: the largest share of any segment counts, so joints are not darker.
+/// A pixel's share of a mark is its distance to the mark's edge, from half a pixel outside (nothing) to half a pixel
+/// inside (all). Lines are unions of segments with round ends: the largest share of any segment counts, so joints are
+/// not darker.
 struct Canvas {
     /// Pixels across.
     let width: Int

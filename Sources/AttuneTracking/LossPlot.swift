@@ -1,6 +1,6 @@
 /// The picture of a run: training and evaluation loss over steps, on one pair of axes.
 ///
-/// The training loss is drawn twice, as it is and smoothed (an exponential mean over about a twentieth of the run), so that
+/// The training loss is drawn twice, as it is and smoothed, so that
 /// spikes stay visible; evaluations have markers, the lowest one is named in the legend.
 public struct LossPlot: Sendable {
     /// What stands above the axes.
@@ -29,15 +29,21 @@ public struct LossPlot: Sendable {
         return PNGEncoder.encode(canvas.bytes, width: canvas.width, height: canvas.height)
     }
 
-    /// The exponential mean, corrected for its start (Kingma and Ba's correction): its window is a twentieth of the points.
+    /// The mean of two exponential means, one run forwards and one backwards, so that the curve does not lag; each is
+    /// corrected for its start (as Kingma and Ba correct Adam's), and remembers a thirtieth of the points.
     var smoothed: [(step: Double, loss: Double)] {
-        let keep = 1 - 1 / max(2, Double(training.count) / 20)
-        var (sum, weight) = (0.0, 0.0)
-        return training.map { point in
-            sum = keep * sum + (1 - keep) * point.loss
-            weight = keep * weight + (1 - keep)
-            return (point.step, sum / weight)
+        let keep = 1 - 1 / max(2, Double(training.count) / 30)
+        func mean(_ losses: some Sequence<Double>) -> [Double] {
+            var (sum, weight) = (0.0, 0.0)
+            return losses.map { loss in
+                sum = keep * sum + (1 - keep) * loss
+                weight = keep * weight + (1 - keep)
+                return sum / weight
+            }
         }
+        let forwards = mean(training.map(\.loss))
+        let backwards = mean(training.reversed().map(\.loss)).reversed()
+        return zip(training, zip(forwards, backwards)).map { ($0.step, ($1.0 + $1.1) / 2) }
     }
 
     /// Steps and losses that the axes span.

@@ -1,7 +1,7 @@
 import AttuneJSON
 
-/// Says in words that a run has begun to learn its rows by heart: the evaluation loss has risen in the last two evaluations
-/// above its lowest value while the training loss kept falling. `nil` while there is nothing to say.
+/// Says in words that a run has begun to learn its rows by heart: the evaluation loss has risen in the last two
+/// evaluations above its lowest value while the training loss kept falling. `nil` while there is nothing to say.
 public func overfittingMessage(from history: [LogEntry]) -> String? {
     let evaluations = history.compactMap { entry in
         entry.evaluationLoss.map { (step: entry.step, epoch: entry.epoch, loss: $0) }

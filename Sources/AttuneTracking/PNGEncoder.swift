@@ -1,5 +1,5 @@
-/// Writes PNG (W3C recommendation, third edition): eight bits of red, green and blue, every row filtered against the one
-/// above, compressed by `Deflater`.
+/// Writes PNG (W3C recommendation, third edition): eight bits of red, green and blue, every row filtered against the
+/// one above, compressed by `Deflater`.
 enum PNGEncoder {
     /// A file from `width · height · 3` bytes, rows from the top.
     /// - Precondition: there are as many bytes as the size says.

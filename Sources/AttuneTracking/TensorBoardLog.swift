@@ -1,7 +1,7 @@
 import AttuneJSON
 
-/// Writes TensorBoard event files: records of length, masked CRC-32C, an `Event` message in protocol-buffer form, and its
-/// masked CRC-32C. Each function gives bytes to append to the file.
+/// Writes TensorBoard event files: records of length, masked CRC-32C, an `Event` message in protocol-buffer form, and
+/// its masked CRC-32C. Each function gives bytes to append to the file.
 public enum TensorBoardLog {
     /// A file name that TensorBoard takes for an event file.
     public static func fileName(wallTime: Double, host: String, process: Int) -> String {
@@ -16,7 +16,8 @@ public enum TensorBoardLog {
         return record(event.bytes)
     }
 
-    /// The scalars of a log entry under the tags transformers gives them: `eval/…` for evaluation, `train/…` for others.
+    /// The scalars of a log entry under the tags transformers gives them: `eval/…` for evaluation, `train/…` for
+    /// others.
     public static func record(_ entry: LogEntry, wallTime: Double) -> [UInt8] {
         var summary = Message()
         for (key, value) in entry.values.members where key != "step" {

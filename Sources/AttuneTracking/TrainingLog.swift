@@ -1,7 +1,7 @@
 import AttuneJSON
 
-/// The lines of `trainer_log.jsonl`, which dashboards follow while a run goes on: one for each entry of the log history,
-/// with progress and time beside it.
+/// The lines of `trainer_log.jsonl`, which dashboards follow while a run goes on: one for each entry of the log
+/// history, with progress and time beside it.
 public enum TrainingLog {
     /// One line, with its line break.
     /// - Parameters:

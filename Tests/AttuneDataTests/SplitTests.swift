@@ -73,6 +73,17 @@ import Testing
         let count = try #require(split?.test.count)
         #expect((850...1150).contains(count))
         #expect(time < .seconds(20))
-        print("split of \(examples.count) rows: \(count) held out, \(time)")
+        let test = try Example.examples(of: [reference + "/data/tickets_banking77_test.jsonl"])
+        var report: DataReport?
+        let reportTime = clock.measure { report = DataReport(examples, test: test) }
+        let leaks = try #require(report?.leaks)
+        let labels = try #require(report?.answers.labels.first)
+        // The published test questions were made apart from the training ones, yet some are the same.
+        #expect(!leaks.isEmpty && leaks.count < 500)
+        #expect(labels.counts.count == 77)
+        print(
+            "split of \(examples.count) rows: \(count) held out, \(time); report in \(reportTime): \(leaks.count) leaks, "
+                + "\(report?.nearDuplicates.count ?? 0) groups of near duplicates, "
+                + "\(report?.contradictions.count ?? 0) contradictions")
     }
 }
