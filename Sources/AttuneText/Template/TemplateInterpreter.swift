@@ -251,7 +251,11 @@ final class TemplateInterpreter {
                 try assign(loop.target, item, in: inner)
                 return try execute(loop.body)
             }
-            markTurn(from: begin, firstMark: firstMark, origin: origin, isOuter: outerTurn == nil)
+            var isIndex = false
+            if case .int = item { isIndex = true }
+            if origin != nil || isIndex || outerTurn == nil {
+                markTurn(from: begin, firstMark: firstMark, origin: origin, outer: outerTurn)
+            }
             if flow == .breakLoop { break }
             if flow == .normal { completed = true }
         }
@@ -267,15 +271,15 @@ final class TemplateInterpreter {
     static let kwargsName = 3
 
     /// Notes which message the output of an iteration belongs to: that of the loop's item, or, for loops over indexes
-    /// and the like, the only message whose content was written.
-    private func markTurn(from begin: Int, firstMark: Int, origin: Int?, isOuter: Bool) {
+    /// and the like, the only message besides the one under way whose content was written.
+    private func markTurn(from begin: Int, firstMark: Int, origin: Int?, outer: Int?) {
         let end = output.bytes.count
         guard end > begin else { return }
         var message = origin
-        if message == nil, isOuter {
+        if message == nil {
             for mark in output.marks[min(firstMark, output.marks.count)...] where mark.end > begin {
                 if mark.kind == .turn { return }
-                guard mark.kind == .content else { continue }
+                guard mark.kind == .content, mark.message != outer else { continue }
                 if let message, message != mark.message { return }
                 message = mark.message
             }
