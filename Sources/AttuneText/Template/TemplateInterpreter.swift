@@ -244,7 +244,8 @@ final class TemplateInterpreter {
             state.index = place
             let begin = output.bytes.count
             let firstMark = output.marks.count
-            let origin: Int? = if case .dict(let dict) = item { dict.origin } else { nil }
+            var origin: Int?
+            if case .dict(let dict) = item, dict.isMessage { origin = dict.origin }
             turn = origin ?? outerTurn
             let flow = try inScope(outer) { inner throws(TemplateError) in
                 inner.set(Self.loopName, .loop(state))
