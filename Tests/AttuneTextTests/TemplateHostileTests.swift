@@ -7,12 +7,10 @@ import Testing
 struct TemplateHostileTests {
     private func failure(_ source: String, _ context: JSONObject = JSONObject()) -> TemplateError? {
         do {
-            let text = try ChatTemplate(source: source).render(context)
-            return text.utf8.count < 0 ? TemplateErrorBox.none : nil
+            _ = try ChatTemplate(source: source).render(context)
+            return nil
         } catch { return error }
     }
-
-    private enum TemplateErrorBox { static let none: TemplateError? = nil }
 
     @Test(arguments: [
         "{{ 'a' * 10**9 }}", "{{ [1] * 10**9 }}", "{{ 10**18 * 10**18 }}", "{{ 2 ** 99999 }}",
@@ -25,12 +23,14 @@ struct TemplateHostileTests {
         "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
         "{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
         "{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
-        "{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x.replace('a', 'aaaaaaaaaa') %}{% endfor %}",
+        "{% set n = namespace(x='a') %}{% for i in range(99) %}{% set n.x = n.x.replace('a', 'aaaaaaaa') %}{% endfor %}",
         "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
         "{% set ns = namespace() %}{% set ns.a = ns %}", "{% set ns = namespace() %}{% set ns.a = [[ns]] %}",
-        "{{ '%999999999d' % 1 }}", "{{ '%*d' % (9223372036854775807, 1) }}", "{{ '%*d' % (-9223372036854775807 - 1, 1) }}",
+        "{{ '%999999999d' % 1 }}", "{{ '%*d' % (9223372036854775807, 1) }}",
+        "{{ '%*d' % (-9223372036854775807 - 1, 1) }}",
         "{{ '{:>999999999}'.format('x') }}", "{{ '{:99999999999999999999}'.format('x') }}", "{{ '%.999f' % 1.0 }}",
-        "{{ 'a'.center(10**9) }}", "{{ 'a'.zfill(10**12) }}", "{{ 'a\\tb'.expandtabs(10**9) }}", "{{ 'a'|indent(10**9) }}",
+        "{{ 'a'.center(10**9) }}", "{{ 'a'.zfill(10**12) }}", "{{ 'a\\tb'.expandtabs(10**9) }}",
+        "{{ 'a'|indent(10**9) }}",
         "{{ [1]|batch(10**9, 0)|list }}", "{{ [1]|slice(10**9)|list }}", "{{ {}|tojson(indent=10**9) }}",
         "{{ 1e300|int }}", "{{ (-9223372036854775807 - 1) // -1 }}", "{{ -(-9223372036854775807 - 1) }}",
         "{{ (-9223372036854775807 - 1)|abs }}", "{{ -1e300|filesizeformat }}", "{{ 1|round(10**9) }}",
@@ -43,10 +43,11 @@ struct TemplateHostileTests {
     }
 
     @Test func nestingIsBounded() {
-        for (open, middle, close) in [
+        let brackets: [(String, String, String)] = [
             ("(", "1", ")"), ("[", "", "]"), ("{1:", "1", "}"), ("-", "1", ""), ("a[", "1", "]"), ("f(", "1", ")"),
             ("1 if ", "1", " else 2"), ("1 if 1 else ", "2", ""), ("x is a ", "1", ""), ("a|f(", "1", ")"),
-        ] {
+        ]
+        for (open, middle, close) in brackets {
             let source =
                 "{{ " + String(repeating: open, count: 20000) + middle + String(repeating: close, count: 20000) + " }}"
             #expect(failure(source) != nil, "\(open)")
@@ -108,7 +109,8 @@ struct TemplateHostileTests {
     @Test func randomBytesNeverTrap() {
         var state: UInt64 = 42
         let pieces = [
-            "{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "if", "for", "x", "in", "endif", "endfor", "set", "=", "macro",
+            "{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "if", "for", "x", "in", "endif", "endfor", "set", "=",
+            "macro",
             "(", ")", "[", "]", "'", "\"", "\\", "|", "is", "not", ".", ",", ":", "1", "2.5", "é", "\n", " ", "raw",
             "endraw", "upper", "tojson", "~", "*", "//", "%", "loop", "messages", "caller", "call", "filter",
         ]

@@ -38,7 +38,8 @@ struct TemplateToolCallTests {
         let cases: [(ToolCallFormat, String, String, [[String]])] = [
             (.hermes, "plain <tool text> \n", "plain <tool text> \n", []),
             (
-                .hermes, "I look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"é}\\\"\", \"b\": [1]}}\n</tool_call>",
+                .hermes,
+                "I look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"é}\\\"\", \"b\": [1]}}\n</tool_call>",
                 "I look.", [["new", "f", "{\"a\": \"é}\\\"\", \"b\": [1]}"]]
             ),
             (
@@ -57,22 +58,27 @@ struct TemplateToolCallTests {
             ),
             (.llama3, "{\"name\": \"f\", \"parameters\": {\"q\": 1}}", "", [["new", "f", "{\"q\": 1}"]]),
             (
-                .llama3, "<|python_tag|>{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"g\", \"parameters\": {\"x\": null}}",
+                .llama3,
+                "<|python_tag|>{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"g\", \"parameters\": {\"x\": null}}",
                 "", [["new", "f", "{}"], ["new", "g", "{\"x\": null}"]]
             ),
             (.llama3, "{a set} of {\"name\"}", "{a set} of {\"name\"}", []),
             (.llama3, "Hello {\"name\": \"f\", \"parameters\": {}}", "Hello {\"name\": \"f\", \"parameters\": {}}", []),
             (.llama3, "{\"answer\": 42}", "{\"answer\": 42}", []),
             (
-                .mistral, "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"a\": [1]}, \"id\": \"abcdefghi\"}, {\"name\": \"g\", \"arguments\": {}}]",
+                .mistral,
+                "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"a\": [1]}, \"id\": \"abcdefghi\"}, "
+                    + "{\"name\": \"g\", \"arguments\": {}}]",
                 "", [["new", "f", "{\"a\": [1]}"], ["new", "g", "{}"]]
             ),
             (
                 .mistral, "Sure.[TOOL_CALLS]get_w[ARGS]{\"c\": \"x\"}[TOOL_CALLS]g[CALL_ID]123456789[ARGS]{}", "Sure.",
                 [["new", "get_w", "{\"c\": \"x\"}"], ["123456789", "g", "{}"]]
             ),
-            (.json, "[{\"name\": \"f\", \"arguments\": {}}, {\"name\": \"g\", \"arguments\": {\"k\": 2}}]", "",
-                [["new", "f", "{}"], ["new", "g", "{\"k\": 2}"]]),
+            (
+                .json, "[{\"name\": \"f\", \"arguments\": {}}, {\"name\": \"g\", \"arguments\": {\"k\": 2}}]", "",
+                [["new", "f", "{}"], ["new", "g", "{\"k\": 2}"]]
+            ),
             (.json, "  text", "  text", []),
         ]
         for (format, text, content, calls) in cases {
@@ -86,9 +92,10 @@ struct TemplateToolCallTests {
     @Test func argumentsStream() {
         var parser = ToolCallParser(format: .hermes, makeID: { "i" })
         #expect(parser.consume("Hi <tool") == [.content("Hi")])
-        #expect(parser.consume("_call>{\"name\": \"f\", \"arguments\": {\"a") == [
-            .call(index: 0, id: "i", name: "f"), .arguments(index: 0, text: "{\"a"),
-        ])
+        #expect(
+            parser.consume("_call>{\"name\": \"f\", \"arguments\": {\"a") == [
+                .call(index: 0, id: "i", name: "f"), .arguments(index: 0, text: "{\"a"),
+            ])
         #expect(parser.consume("\": 1}}") == [.arguments(index: 0, text: "\": 1}")])
         #expect(parser.hasCalls)
         #expect(parser.finish().isEmpty)

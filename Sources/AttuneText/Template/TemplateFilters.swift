@@ -408,7 +408,9 @@ enum PythonNumber {
         let accepted = digits.utf8.allSatisfy {
             (0x30...0x39).contains($0) || "+-.eE".utf8.contains($0)
         }
-        if accepted { return Double(digits.hasSuffix(".") ? digits + "0" : digits.hasPrefix(".") ? "0" + digits : digits) }
+        if accepted {
+            return Double(digits.hasSuffix(".") ? digits + "0" : digits.hasPrefix(".") ? "0" + digits : digits)
+        }
         switch digits.lowercased() {
         case "nan", "+nan", "-nan": return .nan
         case "inf", "infinity", "+inf", "+infinity": return .infinity

@@ -316,7 +316,8 @@ enum TemplateStringMethods {
         let place = isFromEnd ? text.lastIndex(of: separator.bytes) : text.firstIndex(of: separator.bytes)
         guard let place else {
             let empty = TemplateValue.text("")
-            return .tuple(try interpreter.list(isFromEnd ? [empty, empty, .string(text)] : [.string(text), empty, empty]))
+            return .tuple(
+                try interpreter.list(isFromEnd ? [empty, empty, .string(text)] : [.string(text), empty, empty]))
         }
         let end = place + separator.bytes.count
         return .tuple(

@@ -19,7 +19,9 @@ enum TemplateWrapping {
         return try TemplateStringMethods.join(parts, separator, interpreter).attributed(to: text.origin)
     }
 
-    private static func isSpace(_ scalar: Unicode.Scalar) -> Bool { "\t\n\u{0B}\u{0C}\r ".unicodeScalars.contains(scalar) }
+    private static func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+        "\t\n\u{0B}\u{0C}\r ".unicodeScalars.contains(scalar)
+    }
 
     private static func lines(
         of text: [Unicode.Scalar], _ width: Int, _ breaksWords: Bool, _ breaksHyphens: Bool
