@@ -106,6 +106,18 @@ struct TemplateHostileTests {
         #expect(throws: TemplateError.self) { try ChatTemplate(source: "a template too long", limits: limits) }
     }
 
+    /// The record of where bytes stem from must not outgrow the text it describes.
+    @Test func provenanceIsBounded() {
+        let context = ChatTemplate.context(messages: [["role": "user", "content": "a"]])
+        let empty = "{% set ns = namespace() %}{% set ns.x %}{% generation %}{% endgeneration %}{% endset %}"
+        let doubling = "{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}"
+        #expect(failure(empty + doubling, context) == nil)
+        let wrapped =
+            "{% set ns = namespace(x='y') %}{% for i in range(3000) %}{% set ns.x %}{% for m in messages %}{{ ns.x }}"
+            + "{% endfor %}{% endset %}{% endfor %}"
+        #expect(failure(wrapped + doubling, context)?.kind == .limit)
+    }
+
     @Test func randomBytesNeverTrap() {
         var state: UInt64 = 42
         let pieces = [

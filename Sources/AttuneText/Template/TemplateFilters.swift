@@ -163,7 +163,9 @@ extension TemplateInterpreter {
         let first = values[1]?.isTrue ?? false
         let blank = values[2]?.isTrue ?? false
         let newline = TemplateText("\n")
-        let lines = TemplateStringMethods.lines(try join(try text(value), newline))
+        let body = try join(try text(value), newline)
+        try spend(parts: TemplateStringMethods.breakCount(body), of: body)
+        let lines = TemplateStringMethods.lines(body)
         var result = TemplateText([])
         for (place, line) in lines.enumerated() {
             if place > 0 { result.append(newline) }

@@ -54,6 +54,19 @@ final class TemplateInterpreter {
         try spend(bytes >> 8)
     }
 
+    /// The price of a text that was made: its bytes and the marks copied with them.
+    func spend(_ text: TemplateText) throws(TemplateError) {
+        try spend(bytes: text.bytes.count)
+        try spend(text.marks.count >> 3)
+    }
+
+    /// The price of cutting a text: each part looks at all marks.
+    func spend(parts: Int, of text: TemplateText) throws(TemplateError) {
+        guard !text.marks.isEmpty else { return }
+        let (product, overflows) = parts.multipliedReportingOverflow(by: text.marks.count)
+        try spend(overflows ? limits.steps : product >> 6)
+    }
+
     func checkRepeat(_ count: Int) throws(TemplateError) {
         guard count <= limits.repeatedBytes else {
             throw TemplateError(.limit, "a repetition would make more than \(limits.repeatedBytes) bytes or elements")
@@ -96,7 +109,7 @@ final class TemplateInterpreter {
         guard output.bytes.count + text.bytes.count <= limits.outputBytes else {
             throw TemplateError(.limit, "the output grew beyond \(limits.outputBytes) bytes")
         }
-        try spend(text.bytes.count >> 8)
+        try spend(text)
         output.append(text)
     }
 

@@ -11,6 +11,7 @@ enum TemplateWrapping {
         var separator = TemplateText("\n")
         if case .string(let given)? = values[2] { separator = given }
         var parts: [TemplateText] = []
+        try interpreter.spend(parts: TemplateStringMethods.breakCount(text), of: text)
         for line in TemplateStringMethods.lines(text) {
             try interpreter.spend(bytes: line.bytes.count)
             let wrapped = lines(of: line.scalars, width, breaksWords, breaksHyphens).map { TemplateText($0) }
