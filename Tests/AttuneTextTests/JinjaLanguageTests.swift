@@ -32,7 +32,9 @@ struct JinjaLanguageTests {
             switch (expected, error.kind) {
             // jinja2 knows at compile time which filters and tests exist; here they fail when they are reached.
             case ("syntax", .runtime) where error.message.hasPrefix("No "): return nil
-            case ("syntax", .syntax), ("SyntaxError", .syntax), ("SecurityError", .security), ("UndefinedError", .undefined): return nil
+            case ("syntax", .syntax), ("SyntaxError", .syntax), ("SecurityError", .security),
+                ("UndefinedError", .undefined):
+                return nil
             case ("TemplateError", .raised):
                 return error.message == row["error"]?["message"]?.stringValue ? nil : "other words: \(error.message)"
             case ("syntax", _), ("SecurityError", _), ("UndefinedError", _), (_, .syntax), (_, .raised):

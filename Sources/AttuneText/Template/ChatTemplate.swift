@@ -168,7 +168,8 @@ public struct ChatTemplate: Sendable {
 extension TemplateInterpreter {
     /// A JSON value as a value of the language. Texts of a message carry its number, except its role and name, which
     /// templates write into headers.
-    func value(_ json: JSON, message: Int?, isMessage: Bool = false, depth: Int) throws(TemplateError) -> TemplateValue {
+    func value(_ json: JSON, message: Int?, isMessage: Bool = false, depth: Int) throws(TemplateError) -> TemplateValue
+    {
         guard depth <= limits.nesting else {
             throw TemplateError(.limit, "a value nests deeper than \(limits.nesting)")
         }

@@ -240,7 +240,8 @@ enum PythonFormat {
             try interpreter.spend()
             if name[index] == UInt8(ascii: ".") {
                 let start = index + 1
-                index = name[start...].firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "[") } ?? name.endIndex
+                index =
+                    name[start...].firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "[") } ?? name.endIndex
                 value = try interpreter.attribute(String(decoding: name[start..<index], as: UTF8.self), of: value)
             } else {
                 guard let close = name[index...].firstIndex(of: UInt8(ascii: "]")) else {

@@ -23,7 +23,9 @@ extension TemplateInterpreter {
         }
     }
 
-    private func call(_ global: TemplateGlobal, _ arguments: TemplateCallArguments) throws(TemplateError) -> TemplateValue {
+    private func call(_ global: TemplateGlobal, _ arguments: TemplateCallArguments) throws(TemplateError)
+        -> TemplateValue
+    {
         switch global {
         case .range: return try range(arguments)
         case .dict: return .dict(try makeDict(arguments))

@@ -93,7 +93,7 @@ extension TemplateInterpreter {
         var text = TemplateText([])
         for operand in operands {
             text.append(PythonText.string(try evaluate(operand)))
-            try spend(bytes: text.bytes.count)
+            try spend(text)
         }
         return .string(text)
     }

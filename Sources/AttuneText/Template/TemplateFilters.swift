@@ -163,7 +163,9 @@ extension TemplateInterpreter {
         let first = values[1]?.isTrue ?? false
         let blank = values[2]?.isTrue ?? false
         let newline = TemplateText("\n")
-        let lines = TemplateStringMethods.lines(try join(try text(value), newline))
+        let body = try join(try text(value), newline)
+        try spend(parts: TemplateStringMethods.breakCount(body), of: body)
+        let lines = TemplateStringMethods.lines(body)
         var result = TemplateText([])
         for (place, line) in lines.enumerated() {
             if place > 0 { result.append(newline) }
@@ -408,7 +410,9 @@ enum PythonNumber {
         let accepted = digits.utf8.allSatisfy {
             (0x30...0x39).contains($0) || "+-.eE".utf8.contains($0)
         }
-        if accepted { return Double(digits.hasSuffix(".") ? digits + "0" : digits.hasPrefix(".") ? "0" + digits : digits) }
+        if accepted {
+            return Double(digits.hasSuffix(".") ? digits + "0" : digits.hasPrefix(".") ? "0" + digits : digits)
+        }
         switch digits.lowercased() {
         case "nan", "+nan", "-nan": return .nan
         case "inf", "infinity", "+inf", "+infinity": return .infinity

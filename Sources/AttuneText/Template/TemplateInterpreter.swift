@@ -54,6 +54,19 @@ final class TemplateInterpreter {
         try spend(bytes >> 8)
     }
 
+    /// The price of a text that was made: its bytes and the marks copied with them.
+    func spend(_ text: TemplateText) throws(TemplateError) {
+        try spend(bytes: text.bytes.count)
+        try spend(text.marks.count >> 3)
+    }
+
+    /// The price of cutting a text: each part looks at all marks.
+    func spend(parts: Int, of text: TemplateText) throws(TemplateError) {
+        guard !text.marks.isEmpty else { return }
+        let (product, overflows) = parts.multipliedReportingOverflow(by: text.marks.count)
+        try spend(overflows ? limits.steps : product >> 6)
+    }
+
     func checkRepeat(_ count: Int) throws(TemplateError) {
         guard count <= limits.repeatedBytes else {
             throw TemplateError(.limit, "a repetition would make more than \(limits.repeatedBytes) bytes or elements")
@@ -96,7 +109,7 @@ final class TemplateInterpreter {
         guard output.bytes.count + text.bytes.count <= limits.outputBytes else {
             throw TemplateError(.limit, "the output grew beyond \(limits.outputBytes) bytes")
         }
-        try spend(text.bytes.count >> 8)
+        try spend(text)
         output.append(text)
     }
 
@@ -244,14 +257,19 @@ final class TemplateInterpreter {
             state.index = place
             let begin = output.bytes.count
             let firstMark = output.marks.count
-            let origin: Int? = if case .dict(let dict) = item { dict.origin } else { nil }
+            var origin: Int?
+            if case .dict(let dict) = item, dict.isMessage { origin = dict.origin }
             turn = origin ?? outerTurn
             let flow = try inScope(outer) { inner throws(TemplateError) in
                 inner.set(Self.loopName, .loop(state))
                 try assign(loop.target, item, in: inner)
                 return try execute(loop.body)
             }
-            markTurn(from: begin, firstMark: firstMark, origin: origin, isOuter: outerTurn == nil)
+            var isIndex = false
+            if case .int = item { isIndex = true }
+            if origin != nil || isIndex || outerTurn == nil {
+                markTurn(from: begin, firstMark: firstMark, origin: origin, outer: outerTurn)
+            }
             if flow == .breakLoop { break }
             if flow == .normal { completed = true }
         }
@@ -267,15 +285,15 @@ final class TemplateInterpreter {
     static let kwargsName = 3
 
     /// Notes which message the output of an iteration belongs to: that of the loop's item, or, for loops over indexes
-    /// and the like, the only message whose content was written.
-    private func markTurn(from begin: Int, firstMark: Int, origin: Int?, isOuter: Bool) {
+    /// and the like, the only message besides the one under way whose content was written.
+    private func markTurn(from begin: Int, firstMark: Int, origin: Int?, outer: Int?) {
         let end = output.bytes.count
         guard end > begin else { return }
         var message = origin
-        if message == nil, isOuter {
+        if message == nil {
             for mark in output.marks[min(firstMark, output.marks.count)...] where mark.end > begin {
                 if mark.kind == .turn { return }
-                guard mark.kind == .content else { continue }
+                guard mark.kind == .content, mark.message != outer else { continue }
                 if let message, message != mark.message { return }
                 message = mark.message
             }

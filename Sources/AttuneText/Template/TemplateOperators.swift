@@ -67,7 +67,7 @@ extension TemplateInterpreter {
         } else {
             text.append(right)
         }
-        try spend(bytes: text.bytes.count)
+        try spend(text)
         return text
     }
 

@@ -329,7 +329,8 @@ extension TemplateInterpreter {
         }
         if !current.isEmpty {
             if let fill = values[1], current.count < size {
-                if case .none = fill {} else {
+                if case .none = fill {
+                } else {
                     try spend(size)
                     current.append(contentsOf: repeatElement(fill, count: size - current.count))
                 }

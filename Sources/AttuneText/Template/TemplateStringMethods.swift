@@ -11,7 +11,7 @@ enum TemplateStringMethods {
     static func call(
         _ name: String, _ text: TemplateText, _ arguments: TemplateCallArguments, _ interpreter: TemplateInterpreter
     ) throws(TemplateError) -> TemplateValue {
-        try interpreter.spend(bytes: text.bytes.count)
+        try interpreter.spend(text)
         switch name {
         case "upper", "lower", "casefold", "capitalize", "title", "swapcase":
             _ = try arguments.bind(name, [])
@@ -23,6 +23,7 @@ enum TemplateStringMethods {
         case "split", "rsplit": return try split(text, name, arguments, interpreter)
         case "splitlines":
             let keep = try arguments.bind(name, ["keepends"])[0]?.isTrue ?? false
+            try interpreter.spend(parts: breakCount(text), of: text)
             return .list(try interpreter.list(lines(text, keepsEnds: keep).map { .string($0) }))
         case "startswith", "endswith": return .bool(try hasEdge(text, name, arguments, interpreter))
         case "find", "rfind", "index", "rindex": return try find(text, name, arguments, interpreter)
@@ -112,6 +113,7 @@ enum TemplateStringMethods {
                 name == "split" ? wordRanges(text, limit) : wordRangesFromEnd(text, limit)
             }
         try interpreter.spend(ranges.count >> 1)
+        try interpreter.spend(parts: ranges.count, of: text)
         return .list(try interpreter.list(ranges.map { .string(text.slice($0)) }))
     }
 
@@ -170,6 +172,13 @@ enum TemplateStringMethods {
             index += length
         }
         return index
+    }
+
+    /// At most how many lines a text has, from the bytes that may begin a break.
+    static func breakCount(_ text: TemplateText) -> Int {
+        var count = 1
+        for byte in text.bytes where byte < 0x20 || byte == 0xC2 || byte == 0xE2 { count += 1 }
+        return count
     }
 
     /// `splitlines`.
@@ -276,6 +285,7 @@ enum TemplateStringMethods {
             }
         } else {
             while count < 0 || done < count, let place = text.firstIndex(of: old.bytes, from: begin) {
+                try interpreter.spend(parts: 1, of: text)
                 if begin == 0 || place > begin { result.append(text.slice(begin..<place)) }
                 result.append(new)
                 begin = place + old.bytes.count
@@ -289,7 +299,7 @@ enum TemplateStringMethods {
         }
         if done == 0 { return text }
         result.append(text.slice(begin..<text.bytes.count))
-        try interpreter.spend(bytes: result.bytes.count)
+        try interpreter.spend(result)
         return result
     }
 
@@ -303,7 +313,7 @@ enum TemplateStringMethods {
             try interpreter.spend()
             guard result.bytes.count <= interpreter.limits.outputBytes else { break }
         }
-        try interpreter.spend(bytes: result.bytes.count)
+        try interpreter.spend(result)
         return result
     }
 
@@ -316,7 +326,8 @@ enum TemplateStringMethods {
         let place = isFromEnd ? text.lastIndex(of: separator.bytes) : text.firstIndex(of: separator.bytes)
         guard let place else {
             let empty = TemplateValue.text("")
-            return .tuple(try interpreter.list(isFromEnd ? [empty, empty, .string(text)] : [.string(text), empty, empty]))
+            return .tuple(
+                try interpreter.list(isFromEnd ? [empty, empty, .string(text)] : [.string(text), empty, empty]))
         }
         let end = place + separator.bytes.count
         return .tuple(

@@ -90,7 +90,7 @@ struct TemplateText: Sendable {
     mutating func append(_ other: TemplateText) {
         let base = bytes.count
         bytes.append(contentsOf: other.bytes)
-        for var mark in other.marks {
+        for var mark in other.marks where mark.end > mark.begin {
             mark.begin += base
             mark.end += base
             // Neighbours of one origin become one mark, so that building a text piece by piece stays linear.
@@ -102,7 +102,11 @@ struct TemplateText: Sendable {
                 marks.append(mark)
             }
         }
+        // Only a template that means harm gets here; it loses its spans, not the rendering.
+        if marks.count > Self.maximumMarks { marks = [] }
     }
+
+    private static let maximumMarks = 200_000
 
     /// The message all content marks agree on.
     var origin: Int? {

@@ -200,8 +200,12 @@ final class TemplateDict {
     private let index: [TemplateKey: Int]?
     let depth: Int
     let holdsNamespace: Bool
-    /// The message this is, or was made from.
+    /// The message this is, or is a part of, or was made from.
     let origin: Int?
+    /// Whether it is a whole message, so that walking over it writes that message's turn.
+    var isMessage: Bool { origin != nil && value(Self.roleKey) != nil }
+
+    private static let roleKey = TemplateKey.string(Array("role".utf8))
 
     init(_ builder: TemplateDictBuilder, origin: Int? = nil) {
         entries = builder.entries

@@ -11,6 +11,7 @@ enum TemplateWrapping {
         var separator = TemplateText("\n")
         if case .string(let given)? = values[2] { separator = given }
         var parts: [TemplateText] = []
+        try interpreter.spend(parts: TemplateStringMethods.breakCount(text), of: text)
         for line in TemplateStringMethods.lines(text) {
             try interpreter.spend(bytes: line.bytes.count)
             let wrapped = lines(of: line.scalars, width, breaksWords, breaksHyphens).map { TemplateText($0) }
@@ -19,7 +20,9 @@ enum TemplateWrapping {
         return try TemplateStringMethods.join(parts, separator, interpreter).attributed(to: text.origin)
     }
 
-    private static func isSpace(_ scalar: Unicode.Scalar) -> Bool { "\t\n\u{0B}\u{0C}\r ".unicodeScalars.contains(scalar) }
+    private static func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+        "\t\n\u{0B}\u{0C}\r ".unicodeScalars.contains(scalar)
+    }
 
     private static func lines(
         of text: [Unicode.Scalar], _ width: Int, _ breaksWords: Bool, _ breaksHyphens: Bool
