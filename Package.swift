@@ -68,7 +68,8 @@ let package = Package(
         .testTarget(
             name: "AttuneTrainingTests", dependencies: ["AttuneTraining", "AttuneCPU", "AttuneJSON"]),
         .testTarget(
-            name: "AttuneGenerationTests", dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneTensor", "AttuneJSON"]),
+            name: "AttuneGenerationTests",
+            dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneTensor", "AttuneJSON"]),
         .testTarget(
             name: "AttuneEvaluationTests", dependencies: ["AttuneEvaluation", "AttuneCPU", "AttuneJSON"]),
         .testTarget(name: "AttuneCommandTests", dependencies: ["Attune", "AttuneJSON"]),

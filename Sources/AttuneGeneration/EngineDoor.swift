@@ -77,10 +77,14 @@ final class EngineDoor: Sendable {
     /// Refuses requests from now on.
     func close() { state.withLock { $0.isClosed = true } }
 
-    /// Empties the box.
+    /// Empties the box. What was in it counts as waiting until the next `publish`.
     func collect() -> Mail {
         state.withLock { state in
             defer { state.mail = Mail() }
+            for arrival in state.mail.arrivals {
+                state.waitingRequests += arrival.request.options.n
+                state.waitingTokens += arrival.request.prompt.count
+            }
             return state.mail
         }
     }

@@ -146,7 +146,9 @@ public final class GenerationLoop {
             if options.n > 1 {
                 let ids = (1..<options.n).map { text.request + $0 }
                 scheduler.fork(text.request, into: ids)
-                for (index, id) in ids.enumerated() { texts[id] = makeText(live.request, id: text.request, index: index + 1) }
+                for (index, id) in ids.enumerated() {
+                    texts[id] = makeText(live.request, id: text.request, index: index + 1)
+                }
             }
             for index in 0..<options.n { advance(text.request + index, row: row) }
         } else {
@@ -167,11 +169,13 @@ public final class GenerationLoop {
             stops.formUnion(options.stopTokenIDs)
             let mask = try live.allowedTokens()
             // Where the grammar leaves only the end, the end wins over `min_tokens`.
-            let mustStay = live.generated < options.minTokens && mask.map { $0.allowed.contains { !stops.contains($0) } } ?? true
+            let mustStay =
+                live.generated < options.minTokens && mask.map { $0.allowed.contains { !stops.contains($0) } } ?? true
             let sampled = try sampler.sample(
                 values.extracting(row * columns..<(row + 1) * columns), options: options, history: live.history,
                 mask: mask, withheld: live.generated < options.minTokens && mustStay ? stops.sorted() : [],
-                step: live.generated, uniform: Philox(seed: request.seed).uniform(step: live.generated, stream: live.index))
+                step: live.generated,
+                uniform: Philox(seed: request.seed).uniform(step: live.generated, stream: live.index))
             live.generated += 1
             metrics.generatedTokens += 1
             live.history?.append(sampled.id)

@@ -211,7 +211,9 @@ public struct KVBlockPool: Sendable {
         for table in tables { for block in table { holders[block] += 1 } }
         var idle = 0
         for (place, block) in blocks.enumerated() {
-            if block.holders != holders[place] { return "block \(place): \(block.holders) != \(holders[place]) holders" }
+            if block.holders != holders[place] {
+                return "block \(place): \(block.holders) != \(holders[place]) holders"
+            }
             if block.isIdle { idle += 1 }
             if block.isIdle != (block.holders == 0 && block.content != nil) { return "block \(place) wrongly idle" }
             if let content = block.content, cached[content.hash]?.contains(place) != true {

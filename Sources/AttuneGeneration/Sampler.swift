@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// A token with its log-probability under the model's unchanged logits.
@@ -51,7 +51,10 @@ public struct Sampler {
     private var scores: [Float] = []
     private var candidates: [Int32] = []
     private var weights: [Double] = []
+    private var buckets: [UInt16] = []
     private var heap: [Float] = []
+
+    private static let bucketCount = 1024
 
     /// A sampler with empty scratch space; one can serve all sequences.
     public init() {}
@@ -181,12 +184,16 @@ public struct Sampler {
         if options.topK > 0, options.topK < scores.count { floor = kthLargest(options.topK) }
         candidates.removeAll(keepingCapacity: true)
         weights.removeAll(keepingCapacity: true)
+        buckets.removeAll(keepingCapacity: true)
+        let needsBuckets = options.topP < 1
         let inverse = 1 / Double(options.temperature)
         for (id, score) in scores.enumerated() where score >= floor && score > -.infinity {
-            let weight = exp(Double(score - maximum) * inverse)
+            let exponent = Double(score - maximum) * inverse
+            let weight = exp(exponent)
             guard weight > 0 else { continue }
             candidates.append(Int32(id))
             weights.append(weight)
+            if needsBuckets { buckets.append(UInt16(min(Double(Self.bucketCount - 1), -16 * exponent))) }
         }
         if options.topP < 1 { keepNucleus(Double(options.topP)) }
         if options.minP > 0 {
@@ -199,22 +206,20 @@ public struct Sampler {
     ///
     /// Weights are first summed by buckets of ln(weight); only the bucket in which the mass is reached is sorted.
     private mutating func keepNucleus(_ mass: Double) {
-        let bucketCount = 1024
-        func bucket(_ weight: Double) -> Int { min(bucketCount - 1, Int(-16 * log(weight))) }
-        var sums = [Double](repeating: 0, count: bucketCount)
+        var sums = [Double](repeating: 0, count: Self.bucketCount)
         var total = 0.0
-        for weight in weights {
-            sums[bucket(weight)] += weight
+        for (weight, bucket) in zip(weights, buckets) {
+            sums[Int(bucket)] += weight
             total += weight
         }
         let target = mass * total
         var above = 0.0
         var last = 0
-        while last < bucketCount - 1, above + sums[last] < target {
+        while last < Self.bucketCount - 1, above + sums[last] < target {
             above += sums[last]
             last += 1
         }
-        var border = weights.indices.filter { bucket(weights[$0]) == last }
+        var border = weights.indices.filter { buckets[$0] == last }
         border.sort { (weights[$0], candidates[$1]) > (weights[$1], candidates[$0]) }
         var kept = Set<Int>()
         for place in border {
@@ -224,7 +229,7 @@ public struct Sampler {
         }
         var end = 0
         for place in weights.indices {
-            let mine = bucket(weights[place])
+            let mine = Int(buckets[place])
             guard mine < last || (mine == last && kept.contains(place)) else { continue }
             weights[end] = weights[place]
             candidates[end] = candidates[place]

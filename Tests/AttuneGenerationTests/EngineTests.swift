@@ -51,7 +51,8 @@ private final class Counts: Sendable {
                         options.maxNewTokens = Int.random(in: 1...12, using: &dice)
                         options.n = Int.random(in: 1...3, using: &dice)
                         options.seed = 1
-                        let leavesAfter = Int.random(in: 0..<10, using: &dice) < 3 ? Int.random(in: 0...4, using: &dice) : nil
+                        let leavesAfter =
+                            Int.random(in: 0..<10, using: &dice) < 3 ? Int.random(in: 0...4, using: &dice) : nil
                         do {
                             var seen = 0
                             var ends = 0
@@ -143,7 +144,9 @@ private final class Counts: Sendable {
         options.ignoresEndOfText = true
         let slow = try engine.submit(GenerationRequest(prompt: [1], options: options))
         var brisk = GenerationResult(n: 1)
-        for try await event in try engine.submit(GenerationRequest(prompt: [2], options: options)) { brisk.apply(event) }
+        for try await event in try engine.submit(GenerationRequest(prompt: [2], options: options)) {
+            brisk.apply(event)
+        }
         #expect(brisk.texts[0].ids.count == 3000)
         try await Task.sleep(for: .milliseconds(600))
         var late = GenerationResult(n: 1)

@@ -63,7 +63,9 @@ import Testing
         #expect((loop.metrics.prefixHitTokens > 0) == setting.reuse)
         if setting.name.hasPrefix("scarce") { #expect(loop.metrics.preemptions > 0) }
         // The comparison can fail: another adapter gives another text.
-        #expect(try expectedIDs(prompts[0], Self.sampling(17), adapter: "red") != expectedIDs(prompts[0], Self.sampling(17)))
+        #expect(
+            try expectedIDs(prompts[0], Self.sampling(17), adapter: "red") != expectedIDs(prompts[0], Self.sampling(17))
+        )
     }
 
     @Test func severalTextsShareOnePrompt() throws {
@@ -192,7 +194,8 @@ import Testing
     @Test func aFailingStepFailsItsTextsAndNoOthers() throws {
         struct Broken: Error {}
         let runner = ToyRunner { batch in if batch.tokens.contains(254) { throw Broken() } }
-        let loop = GenerationLoop(runner: runner, text: ToyText(), options: toyOptions { $0.scheduler.maxSequences = 1 })
+        let loop = GenerationLoop(
+            runner: runner, text: ToyText(), options: toyOptions { $0.scheduler.maxSequences = 1 })
         var options = SamplingOptions.greedy(maxNewTokens: 4)
         options.logitBias = [254: -100]
         let results = try loop.generateAll([[1], [254], [2]], options: options)
@@ -224,7 +227,9 @@ import Testing
         var options = SamplingOptions.greedy(maxNewTokens: 1000)
         options.ignoresEndOfText = true
         var result = GenerationResult(n: 1)
-        _ = try loop.submit(GenerationRequest(prompt: [1], options: options, timeLimit: .seconds(5))) { result.apply($0) }
+        _ = try loop.submit(GenerationRequest(prompt: [1], options: options, timeLimit: .seconds(5))) {
+            result.apply($0)
+        }
         for _ in 0..<20 {
             clock += 1
             _ = loop.step()

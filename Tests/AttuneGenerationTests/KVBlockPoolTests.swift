@@ -46,7 +46,8 @@ import Testing
         for _ in 0..<4000 {
             switch Int.random(in: 0..<4, using: &dice) {
             case 0, 1:
-                let tokens = (0..<Int.random(in: 1...24, using: &dice)).map { _ in Int32.random(in: 0...1, using: &dice) }
+                let tokens = (0..<Int.random(in: 1...24, using: &dice)).map { _ in Int32.random(in: 0...1, using: &dice)
+                }
                 let (found, last) = pool.matchPrefix(tokens, scope: CacheScope())
                 for (place, block) in found.enumerated() {
                     #expect(contents[block] == Array(tokens[..<(4 * place + 4)]))

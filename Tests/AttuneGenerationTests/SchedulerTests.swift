@@ -104,7 +104,8 @@ import Testing
         while finished < 120, steps < 20_000 {
             steps += 1
             if next < 120, Int.random(in: 0..<3, using: &dice) == 0 {
-                let prompt = (0..<Int.random(in: 1...30, using: &dice)).map { _ in Int32.random(in: 0...1, using: &dice) }
+                let prompt = (0..<Int.random(in: 1...30, using: &dice)).map { _ in Int32.random(in: 0...1, using: &dice)
+                }
                 scheduler.add(RunningSequence(id: next, prompt: prompt))
                 goals[next] = prompt.count + Int.random(in: 1...30, using: &dice)
                 next += 1

@@ -36,7 +36,9 @@ final class ToyRunner: ModelRunner {
                 let keys = segment.keys.flatMap(Array.init)
                 for (place, query) in segment.queries.enumerated() {
                     let position = segment.firstPosition + place
-                    if keys[position] != Int(batch.cacheRows[query]) { cache.faults.append("row \(query) is misplaced") }
+                    if keys[position] != Int(batch.cacheRows[query]) {
+                        cache.faults.append("row \(query) is misplaced")
+                    }
                     let before = position == 0 ? 1 : cache.states[keys[position - 1]]
                     let state = Self.next(before, batch.tokens[query], adapters[query])
                     cache.states[keys[position]] = state
@@ -114,7 +116,9 @@ struct ToyStream: TextStream {
 }
 
 /// What the engine must give, computed without it.
-func expectedIDs(_ prompt: [Int32], _ options: SamplingOptions, adapter: String? = nil, index: Int = 0) throws -> [Int32] {
+func expectedIDs(_ prompt: [Int32], _ options: SamplingOptions, adapter: String? = nil, index: Int = 0) throws
+    -> [Int32]
+{
     var sampler = Sampler()
     var history = TokenHistory(prompt: prompt)
     var state: UInt64 = 1

@@ -61,11 +61,14 @@ struct CodePoints: Hashable, Sendable {
             (0x80...0x7FF, 2), (0x800...0xD7FF, 3), (0xE000...0xFFFF, 3), (0x10000...0x10FFFF, 4),
         ]
         for range in ranges {
-            if range.lowerBound <= 0x7F { ascii = ascii.union(ByteSet(UInt8(range.lowerBound)...UInt8(min(range.upperBound, 0x7F)))) }
+            if range.lowerBound <= 0x7F {
+                ascii = ascii.union(ByteSet(UInt8(range.lowerBound)...UInt8(min(range.upperBound, 0x7F))))
+            }
             for (block, length) in lengths where range.overlaps(block) {
                 let clamped = range.clamped(to: block)
                 parts.append(
-                    Self.sequence(Self.encode(clamped.lowerBound, length)[...], Self.encode(clamped.upperBound, length)[...]))
+                    Self.sequence(
+                        Self.encode(clamped.lowerBound, length)[...], Self.encode(clamped.upperBound, length)[...]))
             }
         }
         if !ascii.isEmpty { parts.insert(.set(ascii), at: 0) }

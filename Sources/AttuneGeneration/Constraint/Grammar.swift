@@ -39,7 +39,9 @@ public indirect enum Grammar: Sendable {
 
     /// Compiles the grammar for a vocabulary. Takes milliseconds; do it away from the engine's thread.
     /// - Throws: `GrammarError` where the source is malformed, unsupported, unsatisfiable or too large.
-    public func compiled(for trie: TokenTrie, limits: GrammarLimits = GrammarLimits()) throws(GrammarError) -> CompiledGrammar {
+    public func compiled(for trie: TokenTrie, limits: GrammarLimits = GrammarLimits()) throws(GrammarError)
+        -> CompiledGrammar
+    {
         var rules = GrammarRules(limits: limits)
         let root = rules.reserve()
         rules.define(root, try rules.node(of: self, depth: 0))

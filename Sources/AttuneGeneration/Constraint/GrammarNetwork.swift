@@ -2,8 +2,8 @@
 public struct GrammarLimits: Sendable {
     /// States and edges of the network.
     public var maxStates = 100_000
-    /// How deep calls may nest while a text is matched.
-    public var maxDepth = 64
+    /// How deep calls may nest while a text is matched; a little less than the 64 levels JSON readers take.
+    public var maxDepth = 60
     /// Parallel readings of one text.
     public var maxReadings = 4096
     /// Remembered situations; the cache is started afresh beyond.

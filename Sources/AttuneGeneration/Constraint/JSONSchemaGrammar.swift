@@ -46,7 +46,9 @@ struct JSONSchemaGrammar {
         case .bool(true): return try JSONGrammar.value(&rules)
         case .bool(false): return .choice([])
         case .object(let object):
-            if let reference = object["$ref"], object.keys.allSatisfy({ $0 == "$ref" || SchemaDocument.isAnnotation($0) }) {
+            if let reference = object["$ref"],
+                object.keys.allSatisfy({ $0 == "$ref" || SchemaDocument.isAnnotation($0) })
+            {
                 return try self.reference(reference, path, &rules)
             }
             guard case .object(let flat) = try document.flattened(object, path: path) else { return .choice([]) }
@@ -58,7 +60,9 @@ struct JSONSchemaGrammar {
     private mutating func reference(
         _ reference: JSON, _ path: String, _ rules: inout GrammarRules
     ) throws(GrammarError) -> GrammarNode {
-        guard let text = reference.stringValue else { throw .malformed(path: path + "/$ref", message: "must be a string") }
+        guard let text = reference.stringValue else {
+            throw .malformed(path: path + "/$ref", message: "must be a string")
+        }
         if let rule = references[ByteString(text)] { return .rule(rule) }
         let rule = rules.reserve()
         references[ByteString(text)] = rule
@@ -82,7 +86,9 @@ struct JSONSchemaGrammar {
         }
         if let value = schema["const"] { return try literals([value], schema, path) }
         if let values = schema["enum"] {
-            guard let values = values.arrayValue else { throw .malformed(path: path + "/enum", message: "must be a list") }
+            guard let values = values.arrayValue else {
+                throw .malformed(path: path + "/enum", message: "must be a list")
+            }
             return try literals(values, schema, path)
         }
         var parts: [GrammarNode] = []
@@ -224,7 +230,9 @@ struct JSONSchemaGrammar {
         if pattern == nil, let format = schema["format"]?.stringValue { pattern = StringFormat.pattern(of: format) }
         if let pattern {
             guard least == 0, most == nil else {
-                throw .unsupported(path: path, message: "a length beside \"pattern\" or \"format\" is not supported; put it in the pattern")
+                throw .unsupported(
+                    path: path,
+                    message: "a length beside \"pattern\" or \"format\" is not supported; put it in the pattern")
             }
             let inside = try RegularExpression.node(pattern, path: path + "/pattern", style: .jsonString, rules: &rules)
             return .sequence([.text("\""), inside, .text("\"")])
@@ -250,7 +258,9 @@ struct JSONSchemaGrammar {
             let item = try compile(schema["items"] ?? .bool(true), path + "/items", depth + 1, &rules)
             return JSONGrammar.list("[", item, "]", least, most, gap: gap)
         }
-        guard let schemas = prefix.arrayValue else { throw .malformed(path: path + "/prefixItems", message: "must be a list") }
+        guard let schemas = prefix.arrayValue else {
+            throw .malformed(path: path + "/prefixItems", message: "must be a list")
+        }
         let firsts = schemas.prefix(most ?? schemas.count)
         var parts: [GrammarNode] = [.text("[")]
         for (place, schema) in firsts.enumerated() {
@@ -299,7 +309,8 @@ struct JSONSchemaGrammar {
         let least = try count("minProperties", schema, path) ?? 0
         let most = try count("maxProperties", schema, path) ?? .max
         guard least <= required.count, most >= members.count, !isOpen || most == .max else {
-            throw .unsupported(path: path, message: "\"minProperties\" and \"maxProperties\" beside listed members are not supported")
+            throw .unsupported(
+                path: path, message: "\"minProperties\" and \"maxProperties\" beside listed members are not supported")
         }
         // Place 2i + p: members before i are settled, p tells whether one was written.
         let gap = try JSONGrammar.gap(&rules)
@@ -318,7 +329,8 @@ struct JSONSchemaGrammar {
         let last = 1 + 2 * members.count
         if isOpen, let others {
             let value = try compile(others, path + "/additionalProperties", depth + 1, &rules)
-            let key = KeyGrammar.excluding(members.map(\.name), rest: try JSONGrammar.string(&rules, least: 0, most: nil))
+            let key = KeyGrammar.excluding(
+                members.map(\.name), rest: try JSONGrammar.string(&rules, least: 0, most: nil))
             let pair = try JSONGrammar.pair(key: key, value: value)
             edges.append((last, last + 1, .sequence([gap, pair])))
             edges.append((last + 1, last + 2, .empty))

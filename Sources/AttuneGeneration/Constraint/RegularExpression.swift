@@ -41,7 +41,8 @@ struct RegularExpression {
     }
 
     private func unsupported(_ message: String) -> GrammarError {
-        .unsupported(path: path, message: "the expression uses \(message) at character \(place), which is not supported")
+        .unsupported(
+            path: path, message: "the expression uses \(message) at character \(place), which is not supported")
     }
 
     private var next: UInt32? { place < scalars.count ? scalars[place] : nil }
@@ -261,7 +262,9 @@ struct RegularExpression {
             guard set.ranges.contains(where: { $0.upperBound > 0x7F }) else { return set.utf8 }
             return try rules.shared("characters \(set.ranges)") { _ in set.utf8 }
         }
-        if set.intersection(.jsonEscaped).isEmpty, !set.ranges.contains(where: { $0.upperBound > 0x7F }) { return set.utf8 }
+        if set.intersection(.jsonEscaped).isEmpty, !set.ranges.contains(where: { $0.upperBound > 0x7F }) {
+            return set.utf8
+        }
         return try rules.shared("string characters \(set.ranges)") { _ in JSONGrammar.characters(set) }
     }
 }

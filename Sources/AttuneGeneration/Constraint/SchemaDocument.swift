@@ -5,7 +5,8 @@ struct SchemaDocument {
     let root: JSON
 
     private static let annotations: Set<String> = [
-        "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$schema", "$id",
+        "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$schema",
+        "$id",
         "$comment", "$defs", "definitions", "$anchor", "discriminator", "contentEncoding", "contentMediaType", "strict",
     ]
     private static let maxDepth = 64
@@ -16,7 +17,9 @@ struct SchemaDocument {
     /// The schema a reference inside this document names.
     func resolve(_ reference: String, path: String) throws(GrammarError) -> JSON {
         guard reference.utf8.first == UInt8(ascii: "#") else {
-            throw .unsupported(path: path, message: "only references inside the schema are followed, not \(reference.debugDescription)")
+            throw .unsupported(
+                path: path, message: "only references inside the schema are followed, not \(reference.debugDescription)"
+            )
         }
         var current = root
         for part in reference.dropFirst().split(separator: "/", omittingEmptySubsequences: false).dropFirst() {
@@ -65,7 +68,9 @@ struct SchemaDocument {
             parts.append(try resolve(reference, path: path))
         }
         if let all = own["allOf"] {
-            guard let schemas = all.arrayValue else { throw .malformed(path: path + "/allOf", message: "must be a list") }
+            guard let schemas = all.arrayValue else {
+                throw .malformed(path: path + "/allOf", message: "must be a list")
+            }
             own["allOf"] = nil
             parts.append(contentsOf: schemas)
         }
