@@ -68,16 +68,14 @@ public enum RecipeReporter: String, Sendable, CaseIterable {
 }
 
 extension TargetModules {
-    /// Reads `target_modules`: a list of names, `all-linear`, a regular expression; a text of one word is a name.
+    /// Reads `target_modules`: a list of names, `all-linear`, or a regular expression.
     /// - Throws: `ModelError` when the expression cannot be read.
     init(_ value: RecipeValue) throws(ModelError) {
         switch value {
         case .list([.text(RecipeKey.allLinear)]): self = .allLinear
         case .list(let names): self = .names(names.compactMap { if case .text(let name) = $0 { name } else { nil } })
         case .text(RecipeKey.allLinear): self = .allLinear
-        case .text(let text):
-            let isWord = text.unicodeScalars.allSatisfy { $0 == "_" || ($0.isASCII && $0.properties.isAlphabetic) || ("0"..."9").contains($0) }
-            self = isWord ? .names([text]) : .pattern(try ModulePattern(text))
+        case .text(let text): self = .pattern(try ModulePattern(text))
         default: self = .allLinear
         }
     }
@@ -92,7 +90,9 @@ extension Recipe {
 
     func number(_ name: RecipeName) -> Double? { if case .number(let value) = self[name] { value } else { nil } }
 
-    func table(_ name: RecipeName) -> [RecipeValue.Entry] { if case .table(let entries) = self[name] { entries } else { [] } }
+    func table(_ name: RecipeName) -> [RecipeValue.Entry] {
+        if case .table(let entries) = self[name] { entries } else { [] }
+    }
 
     func texts(_ name: RecipeName) -> [String] {
         guard case .list(let values) = self[name] else { return [] }
@@ -197,7 +197,8 @@ extension Recipe {
     /// How rows become batches to evaluate on: in the order of the file, packed as in training.
     public var evaluationBatchOptions: BatchOptions {
         BatchOptions(
-            batchSize: integer(.evalBatchSize) ?? 1, maxLength: maxLength, packing: packing, shuffles: false, seed: seed)
+            batchSize: integer(.evalBatchSize) ?? 1, maxLength: maxLength, packing: packing, shuffles: false, seed: seed
+        )
     }
 
     /// Where the log goes besides the output folder.

@@ -65,7 +65,9 @@ extension Recipe {
 
     private static func isSwitch(_ spelling: String) -> Bool {
         if RecipeAlias.spelled(spelling)?.implied != nil { return true }
-        if let fixed = ForeignName.fixed[spelling] { return fixed.values.contains("true") || fixed.values.contains("false") }
+        if let fixed = ForeignName.fixed[spelling] {
+            return fixed.values.contains("true") || fixed.values.contains("false")
+        }
         return key(spelling)?.isSwitch ?? false
     }
 
@@ -76,7 +78,8 @@ extension Recipe {
     /// Whether what follows a switch is its value rather than the next argument.
     private static func isSwitchWord(_ word: String, _ spelling: String) -> Bool {
         if WrittenValue.flag(word) != nil { return true }
-        return RecipeName(rawValue: spelling).map { RecipeKey.named($0).read(.scalar(word, isPlain: true)) != nil } ?? false
+        return RecipeName(rawValue: spelling).map { RecipeKey.named($0).read(.scalar(word, isPlain: true)) != nil }
+            ?? false
     }
 
     /// A repeated list or map grows; of any other key the last counts.

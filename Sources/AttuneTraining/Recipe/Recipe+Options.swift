@@ -14,10 +14,16 @@ extension Recipe {
         do {
             bytes = try WholeFile.read(promptTemplate, limit: Self.templateLimit)
         } catch {
-            throw RecipeError(.missingInput, "cannot read the template: \(error)", key: RecipeName.promptTemplate.rawValue)
+            throw RecipeError(
+                .missingInput,
+                "cannot read the template: "
+                    + "\(error)", key: RecipeName.promptTemplate.rawValue)
         }
         guard let source = String(validating: bytes, as: UTF8.self) else {
-            throw RecipeError(.badRecipe, "\(promptTemplate) is not text in UTF-8", key: RecipeName.promptTemplate.rawValue)
+            throw RecipeError(
+                .badRecipe,
+                "\(promptTemplate) is not text in "
+                    + "UTF-8", key: RecipeName.promptTemplate.rawValue)
         }
         return .custom(try PromptTemplate(source, name: promptTemplate))
     }

@@ -34,7 +34,10 @@ extension RecipeResolution {
             let names = RecipeTemplate.allCases.map(\.rawValue)
             let nearest = NearestName.of(template, among: names)
             let hint = nearest.isEmpty ? "" : "; did you mean \(nearest[0])?"
-            report(.promptTemplate, "expected one of \(names.joined(separator: ", ")), or a file such as prompt.txt, got '\(template)'\(hint)")
+            report(
+                .promptTemplate,
+                "expected one of \(names.joined(separator: ", ")), or a file such as "
+                    + "prompt.txt, got '\(template)'\(hint)")
         }
         if self[.packing] == .text("wrapped"), self[.overlength] == .text("drop") || self[.overlength] == .text("cut") {
             report(.overlength, "does nothing with packing: wrapped, which cuts the stream of all rows; remove it")
@@ -44,7 +47,10 @@ extension RecipeResolution {
     private mutating func checkAdapter() {
         let trainsBase = self[.method] == .text("full") || self[.method] == .text("freeze")
         if trainsBase, self[.initAdapter] != .none {
-            report(.initAdapter, "starts from an adapter, and method \(self[.method].yaml) trains none; merge it first, or write method: lora")
+            report(
+                .initAdapter,
+                "starts from an adapter, and method \(self[.method].yaml) trains none; merge it "
+                    + "first, or write method: lora")
         }
         for name in [RecipeName.targetModules, .excludeModules] where self[name] != .none {
             do {
@@ -87,7 +93,10 @@ extension RecipeResolution {
                 }
             case .number where !isWord: break
             default:
-                report(.scheduleArguments, "\(entry.key): expected \(isWord ? "linear, cosine or 1-sqrt" : "a number"), got \(entry.value.yaml)")
+                report(
+                    .scheduleArguments,
+                    "\(entry.key): expected "
+                        + "\(isWord ? "linear, cosine or 1-sqrt" : "a number"), got \(entry.value.yaml)")
             }
         }
         let given = Set(entries.map(\.key))
@@ -107,7 +116,10 @@ extension RecipeResolution {
     private mutating func checkEvaluation() {
         let strategy = self[.evalStrategy]
         if strategy != .text("no"), self[.evalFile] == .none, self[.testSize] == .number(0) {
-            report(.evalStrategy, "\(strategy.yaml) has nothing to evaluate; write eval_file, or test_size: 0.1 to hold rows out")
+            report(
+                .evalStrategy,
+                "\(strategy.yaml) has nothing to evaluate; write eval_file, or test_size: 0.1 to "
+                    + "hold rows out")
         }
         guard self[.loadBest] == .flag(true) else { return }
         guard strategy != .text("no") else {
@@ -121,21 +133,30 @@ extension RecipeResolution {
                     + "make them the same")
             return
         }
-        if strategy == .text("steps"), case .integer(let save) = self[.saveSteps], case .integer(let evaluate) = self[.evalSteps],
+        if strategy == .text("steps"), case .integer(let save) = self[.saveSteps],
+            case .integer(let evaluate) = self[.evalSteps],
             save % evaluate != 0
         {
             report(
-                .loadBest, "needs an evaluation for every checkpoint: save_steps (\(save)) must be a multiple of eval_steps (\(evaluate))")
+                .loadBest,
+                "needs an evaluation for every checkpoint: save_steps (\(save)) must be a multiple of "
+                    + "eval_steps (\(evaluate))")
         }
     }
 
     private mutating func checkStopping() {
         if self[.earlyStoppingPatience] == .none {
             if self[.earlyStoppingThreshold] != .number(0) {
-                report(.earlyStoppingThreshold, "does nothing without early_stopping_patience; write it, or remove this")
+                report(
+                    .earlyStoppingThreshold,
+                    "does nothing without early_stopping_patience; write it, or remove "
+                        + "this")
             }
         } else if self[.loadBest] != .flag(true) {
-            report(.earlyStoppingPatience, "needs load_best_model_at_end: true, so that the result is the best and not the last")
+            report(
+                .earlyStoppingPatience,
+                "needs load_best_model_at_end: true, so that the result is the best and "
+                    + "not the last")
         }
     }
 }

@@ -5,7 +5,8 @@ extension RecipeKey {
 
     /// Python's and PyTorch's other words for number types.
     static let typeWords = [
-        "torch.float16": "float16", "fp16": "float16", "half": "float16", "torch.bfloat16": "bfloat16", "bf16": "bfloat16",
+        "torch.float16": "float16", "fp16": "float16", "half": "float16", "torch.bfloat16": "bfloat16",
+        "bf16": "bfloat16",
         "torch.float32": "float32", "fp32": "float32", "float": "float32",
     ]
 
@@ -27,7 +28,10 @@ extension RecipeKey {
         RecipeKey(
             .outputDirectory, .text, .text("results"),
             "Where checkpoints and results go. TRL's is named trainer_output; Attune's follows the tutorial."),
-        RecipeKey(.seed, .integer(atLeast: 0), .integer(42), "The seed of split, order, initialization, dropout and noise."),
+        RecipeKey(
+            .seed, .integer(atLeast: 0), .integer(42),
+            "The seed of split, order, initialization, dropout and "
+                + "noise."),
         RecipeKey(.threads, .integer(atLeast: 1), .none, "Threads to work with; unless said, one a core."),
         RecipeKey(.device, .text, .text("auto"), "auto, cpu, cuda or cuda:N."),
         RecipeKey(
@@ -62,16 +66,23 @@ extension RecipeKey {
             .trainOn, .choice(TrainOn.allCases.map(\.rawValue)), .text("answer"),
             "What is learned: the answer, all tokens, or all that the assistant says. TRL learns all of a text column; a prompt "
                 + "that is given at inference need not be learned."),
-        RecipeKey(.maxLength, .integer(atLeast: 2), .integer(1024), "The most tokens of a row, or of a packed sequence."),
+        RecipeKey(
+            .maxLength, .integer(atLeast: 2), .integer(1024),
+            "The most tokens of a row, or of a packed "
+                + "sequence."),
         RecipeKey(
             .overlength, .choice(Overlength.allCases.map(\.rawValue)), .text("stop"),
             "What happens to a longer row: stop names it, drop leaves it out, cut shortens it, split continues plain text in the next "
-                + "row. TRL cuts without a word, and a model that never sees the end of an answer does not learn to stop."),
+                + "row. TRL cuts without a word, and a model that never sees the end of an answer does not learn to stop."
+        ),
         RecipeKey(
             .packing, .choice(["false", "true", "wrapped"]), .text("false"),
             "Whether rows share sequences of max_length: true fits whole rows together and keeps them from seeing each other, "
                 + "wrapped cuts the stream of rows.", words: ["bfd": "true"]),
-        RecipeKey(.shuffle, .flag, .flag(true), "Whether every epoch has an order of its own; false is the order of the file."),
+        RecipeKey(
+            .shuffle, .flag, .flag(true),
+            "Whether every epoch has an order of its own; false is the order of "
+                + "the file."),
         RecipeKey(.groupByLength, .flag, .flag(false), "Whether rows of like length share a batch."),
     ]
 }

@@ -22,15 +22,22 @@ struct RecipeReader {
         } else if let alias = RecipeAlias.spelled(spelling) {
             read(alias, written, origin)
         } else if let fixed = ForeignName.fixed[spelling] {
-            if case .scalar(let text, _) = written, fixed.values.contains(text) || fixed.values.contains(text.lowercased()) {
+            if case .scalar(let text, _) = written,
+                fixed.values.contains(text) || fixed.values.contains(text.lowercased())
+            {
                 return
             }
             report(spelling, origin, "can only be \(fixed.values[0]), not \(written.excerpt): \(fixed.reason)")
         } else if let reason = ForeignName.refused[spelling] {
             report(spelling, origin, "is no key of a recipe: \(reason)")
         } else {
-            let nearest = NearestName.of(spelling, among: RecipeName.allCases.map(\.rawValue) + RecipeAlias.all.map(\.spelling))
-            let hint = nearest.isEmpty ? "'attune recipe schema' lists the keys" : "did you mean \(nearest.joined(separator: " or "))?"
+            let nearest = NearestName.of(
+                spelling, among: RecipeName.allCases.map(\.rawValue) + RecipeAlias.all.map(\.spelling))
+            let hint =
+                nearest.isEmpty
+                ? "'attune recipe schema' lists the keys"
+                : "did you mean "
+                    + "\(nearest.joined(separator: " or "))?"
             report(spelling, origin, "is no key of a recipe; \(hint)")
         }
     }
@@ -47,10 +54,17 @@ struct RecipeReader {
         } else if alias.name == .columns {
             // TRL's name for the column of plain text; "text" is what it is called anyway.
             guard case .scalar(let column, _) = written, !written.isNull else {
-                if !written.isNull { report(alias.spelling, origin, "expected the name of a column, got \(written.excerpt)") }
+                if !written.isNull {
+                    report(
+                        alias.spelling, origin,
+                        "expected the name of a column, got "
+                            + "\(written.excerpt)")
+                }
                 return
             }
-            if column != "text" { take(key, alias.spelling, .table([("text", .scalar(column, isPlain: false))]), origin) }
+            if column != "text" {
+                take(key, alias.spelling, .table([("text", .scalar(column, isPlain: false))]), origin)
+            }
         } else {
             take(key, alias.spelling, written, origin)
         }
@@ -68,7 +82,8 @@ struct RecipeReader {
             guard earlier.value != value || earlier.spelling == spelling else { return }
             report(
                 spelling, origin,
-                "says \(value.yaml), and \(earlier.spelling) on line \(line) says \(earlier.value.yaml) of the same; keep one")
+                "says \(value.yaml), and \(earlier.spelling) on line \(line) says \(earlier.value.yaml) of the same; keep one"
+            )
             return
         }
         said[key.name] = Recipe.Said(value: value, origin: origin, spelling: spelling)
@@ -95,7 +110,9 @@ struct RecipeReader {
 
     /// The value of a flag or of `--set`: YAML's flow form, or `a,b` for a list and `a=1,b=2` for a map.
     static func argument(_ text: String, for spelling: String) -> WrittenValue {
-        let kind = (RecipeName(rawValue: spelling) ?? RecipeAlias.spelled(spelling)?.name).map { RecipeKey.named($0).kind }
+        let kind = (RecipeName(rawValue: spelling) ?? RecipeAlias.spelled(spelling)?.name).map {
+            RecipeKey.named($0).kind
+        }
         let plain = WrittenValue.scalar(text, isPlain: true)
         guard let kind, !plain.isNull, RecipeAlias.spelled(spelling)?.name != .columns else { return plain }
         switch kind {

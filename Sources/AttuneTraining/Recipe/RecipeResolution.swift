@@ -85,8 +85,11 @@ struct RecipeResolution {
             } else if method.origin.rank < bitsRank || word == "lora" {
                 derive(.method, .text("qlora"), from: source)
             } else {
-                report(.method, "\(word) trains the base itself, which \(source.rawValue) freezes in few bits; write method: qlora, "
-                    + "or remove \(source.rawValue)")
+                report(
+                    .method,
+                    "\(word) trains the base itself, which \(source.rawValue) freezes in few bits; "
+                        + "write method: qlora, "
+                        + "or remove \(source.rawValue)")
             }
         case (nil, _):
             let refusal = said[.loadIn4Bit]
@@ -95,7 +98,10 @@ struct RecipeResolution {
             } else if method.origin.rank < rank(.loadIn4Bit) {
                 derive(.method, .text("lora"), from: .loadIn4Bit)
             } else {
-                report(.method, "qlora needs a base in few bits, and load_in_4bit is false; write load_in_4bit: true or load_in_8bit: true")
+                report(
+                    .method,
+                    "qlora needs a base in few bits, and load_in_4bit is false; write load_in_4bit: "
+                        + "true or load_in_8bit: true")
             }
         }
     }
@@ -110,7 +116,8 @@ struct RecipeResolution {
         } else {
             report(
                 .quantComputeDType,
-                "is \(inner), and \(spelling(.dtype)) says \(self[.dtype].yaml); Attune computes in one type, give both the same")
+                "is \(inner), and \(spelling(.dtype)) says \(self[.dtype].yaml); Attune computes in one type, give both the same"
+            )
         }
     }
 

@@ -23,6 +23,12 @@ public enum RecipeValue: Sendable, Equatable {
         public var key: String
         /// Its value: text or a number.
         public var value: RecipeValue
+
+        /// A member.
+        public init(key: String, value: RecipeValue) {
+            self.key = key
+            self.value = value
+        }
     }
 
     /// As JSON.
@@ -60,7 +66,8 @@ public enum RecipeValue: Sendable, Equatable {
     private static func yaml(_ text: String) -> String {
         let isWord = { (byte: UInt8) in
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
                 true
             case UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "-"): true
             default: false
@@ -144,9 +151,11 @@ extension RecipeKey {
         case .choices(let words): list(written) { word($0, words) }
         case .texts: list(written) { name($0) }
         case .modules: modules(written)
-        case .integers: list(written) { plain($0).flatMap(WrittenValue.integer).flatMap { $0 >= 0 ? .integer($0) : nil } }
+        case .integers:
+            list(written) { plain($0).flatMap(WrittenValue.integer).flatMap { $0 >= 0 ? .integer($0) : nil } }
         case .textTable: table(written) { text($0).map(RecipeValue.text) }
-        case .integerTable: table(written) { plain($0).flatMap(WrittenValue.integer).flatMap { $0 >= 1 ? .integer($0) : nil } }
+        case .integerTable:
+            table(written) { plain($0).flatMap(WrittenValue.integer).flatMap { $0 >= 1 ? .integer($0) : nil } }
         case .numberTable: table(written) { number($0, .positive) }
         case .mixedTable: table(written, mixed)
         }
@@ -194,15 +203,24 @@ extension RecipeKey {
         }
     }
 
+    private static let wordBytes = Set("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789".utf8)
+
+    /// A text of one word is a name, and anything else but `all-linear` a regular expression.
     private func modules(_ written: WrittenValue) -> RecipeValue? {
-        if case .scalar = written { return name(written) }
+        if case .scalar = written {
+            guard case .text(let text)? = name(written) else { return nil }
+            let isWord = text.utf8.allSatisfy(Self.wordBytes.contains)
+            return isWord ? .list([.text(text)]) : .text(text)
+        }
         guard case .list(let names)? = list(written, name), !names.isEmpty else { return nil }
         return .list(names)
     }
 
     private func table(_ written: WrittenValue, _ read: (WrittenValue) -> RecipeValue?) -> RecipeValue? {
         guard case .table(let members) = written else { return nil }
-        let entries = members.compactMap { member in read(member.value).map { RecipeValue.Entry(key: member.key, value: $0) } }
+        let entries = members.compactMap { member in
+            read(member.value).map { RecipeValue.Entry(key: member.key, value: $0) }
+        }
         return entries.count == members.count ? .table(entries) : nil
     }
 }

@@ -125,14 +125,19 @@ enum RecipeYAML {
             case UInt8(ascii: "["), UInt8(ascii: "{"):
                 brackets += 1
                 guard brackets <= bracketLimit else {
-                    throw RecipeError(.badRecipe, "has more than \(bracketLimit) brackets; a recipe is flat", place: place)
+                    throw RecipeError(
+                        .badRecipe,
+                        "has more than \(bracketLimit) brackets; a recipe is "
+                            + "flat", place: place)
                 }
             case UInt8(ascii: "&"), UInt8(ascii: "*"), UInt8(ascii: "!"):
                 let beginsValue = Set("\n\r:-?,[{".utf8).contains(last)
                 let isAttached = last == UInt8(ascii: "[") || last == UInt8(ascii: "{") || last == UInt8(ascii: ",")
                 guard isComment || !beginsValue || !(isSpaced || isAttached) else {
                     throw RecipeError(
-                        .badRecipe, "YAML's anchors, aliases and tags (& * !) are not read in a recipe; write the value itself",
+                        .badRecipe,
+                        "YAML's anchors, aliases and tags (& * !) are not read in a recipe; write the "
+                            + "value itself",
                         place: place)
                 }
             default: break
@@ -142,7 +147,10 @@ enum RecipeYAML {
                 isLeading = isSpace || Set("-?:".utf8).contains(byte)
                 run += 1
                 guard run <= indentLimit else {
-                    throw RecipeError(.badRecipe, "is indented by more than \(indentLimit) columns; a recipe is flat", place: place)
+                    throw RecipeError(
+                        .badRecipe,
+                        "is indented by more than \(indentLimit) columns; a recipe is "
+                            + "flat", place: place)
                 }
             }
             if isSpace { isSpaced = true } else { (last, isSpaced) = (byte, false) }
