@@ -31,44 +31,44 @@ def category(name: str, priority: str, action: str, core: str, more: str) -> Non
 
 category("Shipping - Damaged Item", "High", "Initiate replacement", """
     My order {order} arrived with a broken screen
-    The {product} I ordered showed up cracked down the middle.
-    Opened the parcel this morning and the {product} is in two pieces.
-    Order {order} came damaged. The {product} has a huge dent in the side.
-    The {product} got crushed somewhere on the way to me.
-    There is broken glass all over the inside of the box, so the {product} is useless.
+    The {hard} I ordered showed up cracked down the middle.
+    Opened the parcel this morning and the {hard} is in two pieces.
+    Order {order} came damaged. The {hard} has a huge dent in the side.
+    The {hard} got crushed somewhere on the way to me.
+    There is broken glass all over the inside of the box, so the {hard} is useless.
     Item arrived damaged, looks like the parcel was dropped.
-    You clearly didn't use enough padding, my {product} is smashed.
+    You clearly didn't use enough padding, my {hard} is smashed.
     My new {gadget} has a cracked display and I haven't even used it yet.
-    The packaging was torn open and the {product} is badly scratched.
+    The packaging was torn open and the {hard} is badly scratched.
     Just received my coffee table and one leg is snapped off.
-    My wife's birthday present came broken. The {product} is chipped along the edge.
+    My wife's birthday present came broken. The {hard} is chipped along the edge.
     The rug was soaking wet and stained when the box got here.
-    I can send photos: the {product} arrived completely shattered.
-    Box looked like someone had jumped on it, and the {product} inside is bent.
+    I can send photos: the {hard} arrived completely shattered.
+    Box looked like someone had jumped on it, and the {hard} inside is bent.
     Received damaged goods. The suitcase won't close because its hinge is broken.
     Why was my tent delivered with a big hole in it?
     The {gadget} rattles and the casing is split, it was damaged in the post.
     Two of the six glasses in order {order} were broken on arrival.
     I've only just unpacked the frying pan and the handle came off in my hand, it was already broken.
     The bottle burst inside the package and everything is sticky.
-    Parcel arrived squashed flat. The {product} is ruined.
-    the {product} came broken
+    Parcel arrived squashed flat. The {hard} is ruined.
+    the {hard} came broken
     The zip on the backpack was ripped out when I took it from the box.
-    My {product} has arrived in terrible condition, there are cracks everywhere.
+    My {hard} has arrived in terrible condition, there are cracks everywhere.
     Screen is shattered on the {gadget} you delivered today.
-    I was so excited about my {product}, but it turned up damaged.
-    It seems the courier threw my parcel around because the {product} has a broken corner.
-    The {product} from your shop is damaged, part of it is hanging off.
-    Delivered today: one {product}, badly dented.
+    I was so excited about my {hard}, but it turned up damaged.
+    It seems the courier threw my parcel around because the {hard} has a broken corner.
+    The {hard} from your shop is damaged, part of it is hanging off.
+    Delivered today: one {hard}, badly dented.
     The mirror in my package arrived smashed, please be careful, there were shards everywhere.
     The frame of the mirror was bent out of shape during shipping.
-    Half of the {product} is fine, the other half is crushed.
+    Half of the {hard} is fine, the other half is crushed.
     I'm holding a {gadget} with a smashed corner, straight out of your box.
-    A big scratch runs across the whole front of the {product} that arrived today.
+    A big scratch runs across the whole front of the {hard} that arrived today.
     Please help, the ceramic teapot broke in transit.
     The seal was broken and the face cream had leaked all over the carton.
-    The {product} in my delivery is cracked, can I get another one?
-    Whoever packed order {order} forgot the bubble wrap and now the {product} is broken.
+    The {hard} in my delivery is cracked, can I get another one?
+    Whoever packed order {order} forgot the bubble wrap and now the {hard} is broken.
     My {gadget} arrived dead and with a dented case.
     The car seat came with torn fabric and a broken buckle.
     One shelf was cracked and another was chipped when I unpacked the bookshelf.
@@ -654,7 +654,7 @@ category("Billing - Invoice", "Low", "Send invoice copy", """
     The total was {amount}.
     """)
 category("Billing - Refund", "Medium", "Check refund status", """
-    When will I get my refund?
+    When is my refund going to be paid?
     I returned the {product} {days} weeks ago and haven't been refunded.
     My refund of {amount} still hasn't arrived.
     Where's my money? You confirmed the refund in {month}.
@@ -929,7 +929,7 @@ category("Feedback - Compliment", "Low", "Thank the customer", """
     Wow, that was fast. Thank you so much!
     The {product} is beautiful, my sister was thrilled.
     Kudos to your team for the excellent support.
-    thank you, you made my day
+    thank you all, you really made my day
     Great job on the new website, it looks fantastic.
     I'm impressed by how well the {product} was packed.
     No complaints, only praise: the {product} is excellent.
