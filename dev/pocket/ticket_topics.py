@@ -456,7 +456,7 @@ category("Technical - App Bug", "High", "Escalate to engineering", """
     There's a bug in the app: my notifications show up twice.
     The app closes unexpectedly after a few seconds.
     The search function in your app doesn't return any results.
-    App is super laggy since version {days}.2.
+    App is super laggy since version 4.2.
     Push notifications stopped working in the app.
     My {device} gets hot and the app freezes.
     The app says "something went wrong" whenever I open it.
