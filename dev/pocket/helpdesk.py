@@ -119,6 +119,11 @@ POLITE_ENDS = bank("""
     Thank you very much for your time and your help.
     I would appreciate it if you could look into it. Thank you.
 """)
+LISTS = bank("""
+    What customers write. Each customer
+    Messages from a help desk. In each of them the customer
+    These tickets have one topic: the customer
+""")
 THANKS = bank("""
     Thank you, that helps a lot.
     Great, thanks for the quick answer.
@@ -142,6 +147,79 @@ SYSTEMS = bank("""
     You are a polite customer support assistant.
     You help customers with their orders and accounts.
 """)
+
+
+PARAMETERS = {
+    "order_id": "Number of the order",
+    "email": "Email address of the account",
+    "product": "Name of the product",
+    "city": "Name of a city",
+    "plan": "Name of the plan",
+}
+PLANS = ["basic", "standard", "premium", "family", "business"]
+FUNCTIONS = {  # description, parameters, what the customer says, what the desk answers, what comes back
+    "track_order": (
+        "Find out where an order is", ["order_id"],
+        ["Where is my order {order}?", "Can you track order {order} for me?", "What is the status of order {order}?",
+         "When will order {order} be delivered?", "Please check where my package {order} is."],
+        ["Your order {order} is {status}. It should arrive on {expected}.",
+         "I have checked order {order}: it is {status}, and it should be with you on {expected}."],
+        [{"status": "on its way", "expected": "{weekday}"}, {"status": "out for delivery", "expected": "{weekday}"},
+         {"status": "delayed", "expected": "{weekday}"}, {"status": "in our warehouse", "expected": "{weekday}"}]),
+    "send_invoice": (
+        "Send the invoice of an order by email", ["order_id"],
+        ["Please send me the invoice for order {order}.", "I need the receipt for order {order}.",
+         "Could you email me the bill for {order}?"],
+        ["I have sent the invoice for order {order} to your email address.",
+         "The invoice for order {order} is on its way to your inbox."],
+        [{"sent": "yes"}, {"sent": "yes", "file": "invoice.pdf"}]),
+    "refund_status": (
+        "Find out how far the refund of an order is", ["order_id"],
+        ["Where is the refund for order {order}?", "Has my money for order {order} been sent?",
+         "I am waiting for the refund of {order}."],
+        ["The refund for order {order} is {state}. Please allow {days} days for your bank.",
+         "I have looked at the refund for order {order}, and it is {state}."],
+        [{"state": "approved"}, {"state": "sent to your bank"}, {"state": "being checked"}]),
+    "reset_password": (
+        "Send a link for a new password", ["email"],
+        ["I forgot my password, my email is {email}.", "Please reset the password of {email}.",
+         "I cannot sign in with {email}, I need a new password."],
+        ["I have sent a link for a new password to {email}.",
+         "Please look at your inbox, the link for a new password was sent to {email}."],
+        [{"sent": "yes"}, {"sent": "yes", "valid": "one hour"}]),
+    "check_stock": (
+        "Find out whether a product is in stock", ["product"],
+        ["Do you have the {product} in stock?", "Is the {product} available?", "Can I still buy the {product}?"],
+        ["The {product} is {stock}.", "Thank you for asking. The {product} is {stock} at the moment."],
+        [{"stock": "in stock"}, {"stock": "sold out"}, {"stock": "available in blue and black"}]),
+    "change_plan": (
+        "Change the subscription plan of an account", ["email", "plan"],
+        ["Please move {email} to the {plan} plan.", "I would like the {plan} plan, my account is {email}.",
+         "Change my subscription to {plan}. My email is {email}."],
+        ["Your account {email} is now on the {plan} plan.", "Done, the {plan} plan starts on the next billing date."],
+        [{"changed": "yes"}]),
+    "get_weather": (
+        "Get the weather in a city", ["city"],
+        ["What is the weather in {city}?", "Is it raining in {city}?", "Tell me the weather in {city}, please.",
+         "How warm is it in {city} today?"],
+        ["It is {sky} in {city}, and it has {degrees} degrees.", "In {city} it is {sky} at {degrees} degrees."],
+        [{"sky": "sunny", "degrees": "24"}, {"sky": "raining", "degrees": "12"}, {"sky": "cloudy", "degrees": "17"},
+         {"sky": "snowing", "degrees": "0"}]),
+}
+
+
+def function(name: str) -> dict:
+    description, parameters, *_ = FUNCTIONS[name]
+    properties = {key: {"type": "string", "description": PARAMETERS[key]} for key in parameters}
+    schema = {"type": "object", "properties": properties, "required": parameters}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+def argument(key: str, slots: dict) -> str:
+    """What the customer said for a parameter."""
+    if key == "order_id":
+        return slots["order"].lstrip("#")
+    return slots[key]
 
 
 def sentence_case(text: str) -> str:
@@ -227,14 +305,46 @@ class Desk:
             text += r.choice(TOPICS[topic]["steps"])
         return text
 
+    def call(self) -> dict:
+        """A conversation in which the desk calls a function of the shop, or is offered one that it does not need."""
+        r = self.random
+        slots: dict = {}
+        name = r.choice(list(FUNCTIONS))
+        names = [name] + [other for other in r.sample(list(FUNCTIONS), r.randint(0, 2)) if other != name]
+        r.shuffle(names)
+        tools = [function(one) for one in names]
+        if r.random() < 0.2:
+            topic = r.choice(["praise", "feature", "question", "setup"])
+            messages = [
+                {"role": "user", "content": self.customer(topic, slots)},
+                {"role": "assistant", "content": self.reply(topic, slots, False)},
+            ]
+            return {"messages": messages, "tools": tools}
+        _, parameters, says, answer, results = FUNCTIONS[name]
+        slots["plan"] = r.choice(PLANS)
+        slots["email"] = f"{r.choice(NAMES).lower()}{r.randint(1, 99)}@{r.choice(['mail', 'post', 'example'])}.com"
+        said = fill(r.choice(says), r, slots)
+        if r.random() < 0.3:
+            said = r.choice(OPENINGS) + " " + said
+        made = {"function": {"name": name, "arguments": {key: argument(key, slots) for key in parameters}}}
+        result = {key: fill(value, r, slots) for key, value in r.choice(results).items()}
+        slots.update(result)
+        messages = [
+            {"role": "user", "content": said},
+            {"role": "assistant", "content": "", "tool_calls": [made]},
+            {"role": "tool", "content": json.dumps(result)},
+            {"role": "assistant", "content": fill(r.choice(answer), r, slots)},
+        ]
+        return {"messages": messages, "tools": tools}
+
     def row(self) -> dict:
         """One row of a kind drawn at random."""
         r = self.random
         topic = r.choice(list(TOPICS))
         slots: dict = {}
         kind = r.choices(
-            ["chat", "reply", "classify", "gist", "polite", "order", "write", "thread", "same"],
-            [26, 18, 14, 16, 5, 6, 5, 6, 6])[0]
+            ["chat", "reply", "classify", "gist", "polite", "order", "write", "thread", "same", "call"],
+            [24, 17, 14, 17, 4, 5, 5, 5, 7, 6])[0]
         said = self.customer(topic, slots)
         if kind == "chat":
             messages = [{"role": "system", "content": r.choice(SYSTEMS)}] if r.random() < 0.3 else []
@@ -273,10 +383,12 @@ class Desk:
             return row(r.choice(["Write a message from a customer who {}.",
                                  "Write a short support ticket. The customer {}.",
                                  "Imagine a customer who {}. What would the customer write?"]).format(who), "", said)
+        if kind == "call":
+            return self.call()
         if kind == "same":
             others = [fill(text, r, {}) for text in r.sample(TOPICS[topic]["says"], r.randint(4, 7))]
             who = r.choice(TOPICS[topic]["gist"])
-            return {"text": f"What customers write. Each customer {who}:\n" + "".join(f"- {o}\n" for o in others)}
+            return {"text": f"{r.choice(LISTS)} {who}:\n" + "".join(f"- {o}\n" for o in others)}
         name = r.choice(NAMES)
         text = f"From: {name}\nSubject: {sentence_case(r.choice(TOPICS[topic]['gist']))}\n\n{said}\n\n"
         text += f"Re: {name}, {r.choice(WEEKDAYS)}\n\nDear {name},\n\n{self.reply(topic, slots)}\n"

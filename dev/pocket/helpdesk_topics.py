@@ -31,6 +31,16 @@ topic(
     The delivery man dropped the box and now the {product} is damaged.
     The {product} has a hole in it and the seal was already broken.
     Half of the parts of my {product} are cracked. It must have been damaged in transit.
+    The screen of my {gadget} was cracked right out of the box.
+    Your courier handled my parcel badly, the {product} has a bent frame.
+    I want a new {product}, this one came with a broken handle.
+    There are deep scratches on the {product} that I got today.
+    Water got into the parcel and my {product} is ruined.
+    The lid is broken, and there are splinters of glass in the package.
+    My gift arrived in pieces, which is very embarrassing.
+    The {gadget} does not turn on and the case is smashed.
+    Both the box and the {product} were ripped open on arrival.
+    The item was defective when I opened it, a part is broken off.
     """,
     gist="""
     received a damaged item
@@ -80,6 +90,16 @@ topic(
     Why is my order taking this long to be delivered?
     It has been more than a week and my parcel is still in transit.
     My package is overdue, how much longer do I have to wait?
+    Still no delivery after {days} days, although you said next day shipping.
+    How much longer will my shipment take?
+    My order was due on {weekday}. Where is it now?
+    Shipping is taking forever, I ordered in {month}.
+    I was told the courier would come on {weekday}, but nobody came.
+    The status of order {order} has said shipped for {days} weeks.
+    It is a birthday present and the birthday is on {weekday}, so please hurry up.
+    The parcel was meant to come yesterday, has it been held up?
+    Your estimated arrival date has changed {days} times already.
+    My package is stuck at the depot in {city}.
     """,
     gist="""
     is waiting for a delivery that is late
@@ -128,6 +148,16 @@ topic(
     I never received the {product} and the carrier has no idea where it is.
     My package vanished somewhere between {city} and here.
     Order {order} never showed up, although it says delivered.
+    The parcel service admits that my package got lost.
+    Nobody has seen my parcel since it was scanned in {city}.
+    Your website claims I signed for the {product}, but I was not at home and nothing was left.
+    The mailbox is empty, although I got a message that the package was dropped off.
+    Can you trace a package that never arrived?
+    My {product} is nowhere to be found and the tracking number no longer works.
+    Someone must have taken the parcel, there is only an empty porch.
+    The courier lost my order, and I would like you to find it or send it again.
+    The photo of the delivery shows a door that is not mine.
+    It says delivered to reception, but our reception has no parcel.
     """,
     gist="""
     never received a parcel that seems to be lost
@@ -175,6 +205,16 @@ topic(
     The label says {product}, but inside there is something else.
     I asked for the black one and received a white one.
     This is not the item I ordered at all.
+    The parcel had my name on it, but the {product} belongs to another person.
+    I got two of the same thing instead of one {product} and one {gadget}.
+    You shipped a {gadget} and my order was for a {product}.
+    This is a child's size, I ordered for adults.
+    Your warehouse packed the wrong version of the {product}.
+    I opened the parcel and found a {product} that I never ordered.
+    The colour is green instead of grey.
+    Wrong product delivered, please exchange it.
+    My invoice says {product}, but I am holding a {gadget}.
+    I did not order this, please send what I paid for.
     """,
     gist="""
     received the wrong item
@@ -222,6 +262,16 @@ topic(
     The house number on my order is not correct.
     Is it possible to send order {order} to a different address?
     I made a mistake in the delivery address when I placed the order.
+    The shipping address on order {order} has a spelling mistake.
+    I have moved, and my order is still set to the old flat.
+    Please change the recipient and street for my delivery.
+    Could the driver bring the parcel to my neighbour's address?
+    I entered the billing address as the delivery address by accident.
+    My zip code is missing a number, can you add it?
+    I will be at my parents' house in {city}, so please redirect the package there.
+    Where can I edit the address of an order that I have already placed?
+    Please send it to a pickup point instead of my home.
+    The apartment number is wrong on my shipment.
     """,
     gist="""
     wants to change the delivery address
@@ -269,6 +319,16 @@ topic(
     I am paying for the business plan and only need the personal one.
     Which steps do I take to upgrade my plan?
     My plan renews in {month}, and I want a smaller one from then on.
+    I would like the annual subscription instead of the monthly one.
+    Please move me to the cheaper plan.
+    Which plan includes more storage, and how do I get it?
+    Can I put my membership on hold while I am away?
+    How do I add my partner to our family plan?
+    I want to renew my subscription for another year.
+    Please switch me from basic to plus.
+    I would like fewer boxes each month, can I change my plan?
+    My trial ends on {weekday}, how do I choose a plan?
+    Is there a student plan that I could move to?
     """,
     gist="""
     wants to change the subscription plan
@@ -316,6 +376,16 @@ topic(
     I do not remember which email I used for my account.
     It will not let me in, although my password is right.
     The link to reset my password has expired.
+    I am unable to log on to the website with my email and password.
+    Please unlock my account.
+    I changed my email and now I cannot get in.
+    Two factor authentication is not working for my account.
+    It says that my username or password is incorrect.
+    I keep getting logged out of my account.
+    I lost my phone and cannot pass the verification step.
+    My login stopped working on {weekday}.
+    I need a new password for my profile.
+    I am stuck on the sign in screen and the captcha never ends.
     """,
     gist="""
     cannot sign in to the account
@@ -363,6 +433,16 @@ topic(
     Please terminate my contract and confirm it by email.
     I do not use your service any longer and wish to cancel.
     Can you deactivate my account for me?
+    Kindly cancel my membership as of today.
+    I do not want to renew, please end my contract.
+    Please erase my profile and unsubscribe me from everything.
+    I would like to quit your service.
+    How can I leave and have my account deleted?
+    I am closing all of my online accounts, yours too.
+    Please cancel everything, I am moving abroad.
+    Your service is too expensive for me now, so please close the account.
+    What is the notice period for ending my membership?
+    I asked to cancel in {month}, why is my account still open?
     """,
     gist="""
     wants to cancel the account
@@ -410,6 +490,16 @@ topic(
     My saved items have disappeared from the app.
     The app drains the battery of my {device} very quickly.
     The buttons in the app do not react when I tap them.
+    Since the update the app shuts down after a few seconds.
+    The app hangs when I scroll through my orders.
+    Dark text on a dark background, I cannot read anything in your app.
+    I keep getting an error message in the app when I open my profile.
+    The camera does not open inside the app on my {device}.
+    Pictures in the app do not load any more.
+    The app will not start after I installed version {days}.
+    There is a glitch in the app, the list jumps back to the top.
+    Sound in the app is gone since {weekday}.
+    The app on my {device} says unexpected error and quits.
     """,
     gist="""
     has a problem with the app
@@ -457,6 +547,16 @@ topic(
     Paying with PayPal sends me back to an empty page.
     Your site breaks at the last step of the order.
     The checkout says that my card number is not valid.
+    Payment declined again and again, and my bank says that everything is fine.
+    I get error 502 when I press the buy button.
+    The checkout does not let me choose a delivery method.
+    I cannot complete my order, the page freezes at payment.
+    Your website will not take my voucher in the cart.
+    Submitting the payment form gives me a blank page.
+    The total in my cart turns to zero and I cannot place the order.
+    I tried {days} cards, and none of them works at the checkout.
+    The order page says that something went wrong, try again later.
+    The confirm button on the payment screen is broken.
     """,
     gist="""
     cannot finish the checkout
@@ -504,6 +604,16 @@ topic(
     I cannot get the {gadget} to connect with the app.
     Is there a guide or a video that shows how to assemble the {gadget}?
     Where do I find the manual for the {gadget}?
+    My {gadget} does not show up in the list of wifi networks.
+    Is there a video for the installation of the {gadget}?
+    I do not know which button to press to start the {gadget}.
+    The instructions are only in German, do you have them in English?
+    How do I configure the {gadget} for the first time?
+    What is the default password of the {gadget} for the setup?
+    How do I mount the {gadget} on the wall?
+    Can you walk me through the installation?
+    I bought a {gadget} and need help getting started.
+    Pairing the {gadget} over bluetooth fails, what are the right steps?
     """,
     gist="""
     needs help with setting up a product
@@ -551,6 +661,16 @@ topic(
     How do I get the invoice for my {month} payment?
     The address on my invoice has to be changed for tax reasons.
     Can I have a paper receipt for the {product}?
+    My accountant is asking for the bill of the {product}.
+    Could you resend the invoice, I deleted the email.
+    I need proof of purchase for the {product}.
+    Please put our company on the receipt.
+    Where do I see my past invoices?
+    The invoice shows an old name, please issue a new one.
+    For my tax return I need all receipts from last year.
+    An invoice in my name would be helpful for the insurance.
+    Can I get a detailed bill for {amount}?
+    Please provide the VAT number on the invoice.
     """,
     gist="""
     would like to have an invoice
@@ -598,6 +718,16 @@ topic(
     I cancelled the order and have not been paid back.
     Please tell me when I will get the money for the {product} I returned.
     The refund went to a card that I no longer have.
+    My bank has not received any refund from you.
+    Has the money for my return been sent?
+    It has been {days} weeks since you confirmed the refund.
+    I am owed {amount} for a returned {product}.
+    Why has the refund for my cancelled order not been paid?
+    The refund is smaller than what I paid.
+    When can I expect the money back on my credit card?
+    You received my return on {weekday}, please pay me back.
+    Please tell me how far along my refund is.
+    I still have not been reimbursed for order {order}.
     """,
     gist="""
     is waiting for a refund
@@ -645,6 +775,16 @@ topic(
     Please return the extra payment, I was billed twice.
     I only ordered one {product}, but you charged me for two payments.
     I see the same amount two times on my credit card bill.
+    The same order was billed two times.
+    I see two payments on the same day for one {product}.
+    Please check, I think I paid for order {order} twice.
+    A duplicate payment of {amount} appeared on my card.
+    You have withdrawn {amount} two times in a row.
+    My subscription fee was collected twice.
+    I pressed pay once and was charged twice.
+    There is an extra charge from your shop for the same purchase.
+    Twice the money has gone out for a single order.
+    PayPal shows two transactions for order {order}.
     """,
     gist="""
     was charged twice
@@ -692,6 +832,16 @@ topic(
     When will the {product} be available again?
     What is the difference between the two {product} models?
     Can the {product} go in the dishwasher?
+    Could you tell me the size of the {product} before I buy it?
+    Does the {product} have a warranty?
+    Is the {gadget} compatible with my {device}?
+    How long does the battery of the {gadget} last?
+    Can I wash the {product} in the machine?
+    What comes in the box with the {product}?
+    Do you sell spare parts for the {product}?
+    Which {product} would you recommend for a beginner?
+    Is the {product} suitable for outdoor use?
+    Will you get the {product} in a larger size?
     """,
     gist="""
     has a question about a product
@@ -739,6 +889,16 @@ topic(
     It would help if I could share my list with my family.
     Can you add payment with Apple Pay to the shop?
     I have an idea for your app: a reminder for things that I buy often.
+    You should let people filter the products by price.
+    I would really like a tablet version of the app.
+    An option to save my cart for later would be lovely.
+    Could you build a widget for the home screen?
+    Feature idea: show the delivery on a map.
+    It would be nice to pick a delivery time.
+    Please introduce a way to print the order list.
+    I suggest a button that repeats my last order.
+    Are there plans to add voice search?
+    Would you consider a loyalty program?
     """,
     gist="""
     has a suggestion for a new feature
@@ -786,6 +946,16 @@ topic(
     Compliments to the person who packed my parcel so nicely.
     I am really impressed with the quality of the {product}.
     Please pass my thanks on to the whole team.
+    Just a short note to say how pleased I am.
+    Your packaging is beautiful and everything came on time.
+    Five stars from me, thank you.
+    I was so happy when the {product} arrived, it is perfect.
+    I appreciate how friendly {name} was on the phone.
+    Keep up the good work!
+    I have never had such good customer service.
+    The {product} made my daughter very happy, thank you all.
+    You helped me so fast, I am grateful.
+    What a fantastic {product}, I could not be more satisfied.
     """,
     gist="""
     is happy and wants to thank the team
@@ -833,6 +1003,16 @@ topic(
     I would like to exchange the {product} for a smaller size.
     Can I return only one of the items from order {order}?
     Do I have to pay for the return of the {product}?
+    I am not satisfied with the {product} and want to return it.
+    Please start a return for order {order}.
+    The {product} is too small, can I send it back?
+    How many days do I have to return something?
+    I do not need the {product} any more, it is unopened.
+    Can you email me a return label?
+    I ordered two sizes and want to return one of them.
+    Could a courier pick up my return?
+    I would like to hand back the {product} in your shop in {city}.
+    What is your return policy?
     """,
     gist="""
     wants to return an item

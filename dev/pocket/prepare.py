@@ -9,6 +9,7 @@ REFERENCE is the folder of reference data (see its README), OUT receives `train.
 
 import csv
 import gzip
+import hashlib
 import json
 import random
 import sys
@@ -26,8 +27,12 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>"]
 MARKS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 EVALUATION_SHARE = 0.01
 SHARES = {  # documents drawn from each source
-    "desk": 15000, "plain": 9000, "tools": 4200, "coffee": 3000, "coffee_tools": 900, "bank": 1, "sums": 1800,
+    "desk": 17000, "plain": 8200, "tools": 4200, "coffee": 2500, "coffee_tools": 900, "bank_lists": 1, "sums": 1500,
 }
+
+
+def stable(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def jsonl(path: Path):
@@ -70,7 +75,7 @@ def row_text(row: dict, chat: Chat, r: random.Random) -> str:
     if "text" in row:
         return row["text"]
     if "messages" in row:
-        return chat.render(row["messages"])
+        return chat.render(row["messages"], row.get("tools"))
     form = r.choices(["tutorial", "alpaca", "chat"], [70, 12, 18])[0]
     if form == "chat":
         asked = row["instruction"] + ("\n\n" + row["input"] if row["input"] else "")
@@ -99,19 +104,27 @@ def tool(name: str, intent: dict, slots: dict) -> dict:
 
 
 def tool_conversation(dialogue: dict, schema: dict, r: random.Random):
-    """Messages and tools of a dialogue with calls: the call stands between the user's turn and the answer to it."""
-    used = {(c["service"], c["method"]) for t in dialogue["turns"] for c in t.get("calls", [])}
-    tools, names = [], set()
-    for service, method in sorted(used):
-        if method not in names:
-            names.add(method)
-            tools.append(tool(method, schema[service]["intents"][method], schema[service]["slots"]))
+    """Messages of a dialogue with calls, and what makes the tools for its first messages.
+
+    A call stands between the user's turn and the answer to it. Besides the functions that are called there is sometimes
+    one that is not needed.
+    """
+    functions = {}
+    for turn in dialogue["turns"]:
+        for call in turn.get("calls", []):
+            service = schema[call["service"]]
+            functions[call["method"]] = tool(call["method"], service["intents"][call["method"]], service["slots"])
     service = schema[r.choice(dialogue["services"])]
-    others = [name for name in service["intents"] if name not in names]
-    if others and len(tools) < 2 and r.random() < 0.5:  # one that is not needed
-        other = r.choice(others)
-        tools.append(tool(other, service["intents"][other], service["slots"]))
-    r.shuffle(tools)
+    others = [name for name in service["intents"] if name not in functions]
+    unneeded = r.choice(others) if others and r.random() < 0.3 else None
+    if unneeded:
+        functions[unneeded] = tool(unneeded, service["intents"][unneeded], service["slots"])
+    order = sorted(functions, key=lambda name: stable(dialogue["id"] + name))
+
+    def tools(messages):
+        called = {c["function"]["name"] for m in messages for c in m.get("tool_calls", [])}
+        return [functions[name] for name in order if name in called or name == unneeded] if called else None
+
     messages = []
     for turn in dialogue["turns"]:
         if turn["speaker"] == "user":
@@ -178,11 +191,11 @@ def bank_documents(path: Path, r: random.Random):
         for entry in csv.DictReader(file):
             groups[entry["category"]].append(" ".join(entry["text"].split()))
     for questions in groups.values():
-        for _ in range(2):
+        for _ in range(SHARES["bank_lists"]):
             r.shuffle(questions)
             for start in range(0, len(questions), 8):
                 some = questions[start:start + 8]
-                yield "Questions to a bank that mean the same:\n" + "".join(f"- {q}\n" for q in some)
+                yield "Questions to a bank about the same thing:\n" + "".join(f"- {q}\n" for q in some)
         r.shuffle(questions)
         for first, second in zip(questions[::2], questions[1::2]):
             row = {"instruction": r.choice(["Say this in other words", "Rewrite this question to a bank",
@@ -237,8 +250,16 @@ def sources(reference: Path, chat: Chat, r: random.Random):
 
 
 def conversation(messages, tools, chat: Chat):
-    return lambda fits: (
-        (kept := cut(messages, lambda some: fits(chat.render(some, tools)))) and chat.render(kept, tools))
+    """The longest start of a conversation that fits; `tools` is None, a list, or makes the list for some messages."""
+    def text(some):
+        offered = tools(some) if callable(tools) else tools
+        return None if callable(tools) and not offered else chat.render(some, offered)
+
+    def make(fits):
+        kept = cut(messages, lambda some: text(some) is None or fits(text(some)))
+        return kept and text(kept)
+
+    return make
 
 
 def train_tokenizer(texts: list[str]) -> Tokenizer:

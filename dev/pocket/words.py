@@ -23,6 +23,15 @@ ink cartridge|shower head|bath towel|mirror|rug|curtain|garden hose|lawn mower|d
 face cream|perfume|vase|photo frame|plant pot|dog bed|cat tree|fish tank|leather wallet|handbag|belt|necklace|ring
 tea set|wine glass|cutting board|pillow|mattress|coffee table|lamp shade|notebook|fountain pen|umbrella|teapot
 """)
+SMART = pieces("""
+smart watch|bluetooth speaker|printer|router|security camera|doorbell|thermostat|smart bulb|robot vacuum|television
+game console|fitness band|smart plug|baby monitor|projector|headset|smart lock|air purifier|weather station|hearing aid
+""")
+HARD = GADGETS + pieces("""
+phone case|laptop stand|water bottle|office chair|toaster|bookshelf|bed frame|dinner plate|frying pan|suitcase|bike helmet
+bike pump|toy train|guitar|shower head|mirror|lawn mower|drill|tool box|fan|hair dryer|vase|photo frame|plant pot|fish tank
+wine glass|cutting board|coffee table|lamp shade|teapot
+""")
 DEVICES = pieces("iPhone|Android phone|iPad|Samsung phone|Pixel|tablet|MacBook|Windows laptop|work computer|old phone|new phone")
 NAMES = pieces("""
 Maria|James|Aisha|Tom|Elena|Wei|Priya|Lucas|Hannah|Omar|Sofia|Daniel|Grace|Ivan|Chloe|Marcus|Yuki|Nina|Peter|Laura
@@ -44,9 +53,12 @@ def order_number(r: random.Random) -> str:
 SLOTS = {
     "product": lambda r: r.choice(GADGETS + THINGS),
     "gadget": lambda r: r.choice(GADGETS),
+    "hard": lambda r: r.choice(HARD),
+    "smart": lambda r: r.choice(SMART),
     "device": lambda r: r.choice(DEVICES),
     "name": lambda r: r.choice(NAMES),
     "city": lambda r: r.choice(CITIES),
+    "city2": lambda r: r.choice(CITIES),
     "month": lambda r: r.choice(MONTHS),
     "weekday": lambda r: r.choice(WEEKDAYS),
     "days": lambda r: r.choice(COUNTS),
