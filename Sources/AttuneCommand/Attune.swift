@@ -4,5 +4,9 @@ import ArgumentParser
 @main
 struct AttuneProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "attune", abstract: "Fine-tune, evaluate, merge and serve language models.", subcommands: [Bench.self])
+        commandName: "attune", abstract: "Fine-tune, evaluate, merge and serve language models.",
+        subcommands: [
+            Bench.self,
+            Inspect.self, Score.self, Tokenize.self, Render.self, Quantize.self, Doctor.self, DataCommand.self, RecipeCommand.self,
+        ])
 }
