@@ -29,7 +29,8 @@ public enum ScoreError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .empty: "there are no tokens to score; give at least one"
-        case .outOfVocabulary(let id, let size): "token \(id) is outside the model's vocabulary of \(size); check the ids"
+        case .outOfVocabulary(let id, let size):
+            "token \(id) is outside the model's vocabulary of \(size); check the ids"
         case .notFinite(let row):
             "the logits after token \(row) are not finite; check the weights or use a wider compute type"
         }

@@ -6,7 +6,8 @@ struct AttuneProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "attune", abstract: "Fine-tune, evaluate, merge and serve language models.",
         subcommands: [
-            Bench.self,
-            Inspect.self, Score.self, Tokenize.self, Render.self, Quantize.self, Doctor.self, DataCommand.self, RecipeCommand.self,
+            Train.self, Generate.self, Merge.self, Bench.self,
+            Inspect.self, Score.self, Tokenize.self, Render.self, Quantize.self, Doctor.self, DataCommand.self,
+            RecipeCommand.self,
         ])
 }

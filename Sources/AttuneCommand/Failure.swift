@@ -53,7 +53,8 @@ enum Failure {
     /// Writes lines to standard error, each after the program's name.
     static func write(_ text: String) {
         let lines = text.split(separator: "\n").map { "attune: \(oneLine($0))\n" }
-        try? FileHandle.standardError.write(contentsOf: Data((lines.isEmpty ? "attune: failed\n" : lines.joined()).utf8))
+        let all = lines.isEmpty ? "attune: failed\n" : lines.joined()
+        try? FileHandle.standardError.write(contentsOf: Data(all.utf8))
     }
 
     /// Which exit code an error has.
@@ -71,7 +72,9 @@ enum Failure {
             case .notFinite, .stepFailed: Code.failed
             }
         case is ValidationError: Code.usage
-        case is TokenizerError, is TemplateError, is ChatTemplateFolderError, is ModelError, is JSONError: Code.badData
+        case is TokenizerError, is TemplateError, is ChatTemplateFolderError, is ModelError, is JSONError,
+            is ScoreError:
+            Code.badData
         case is TensorError: Code.failed
         case is CocoaError: Code.inputOutput
         default: Code.failed

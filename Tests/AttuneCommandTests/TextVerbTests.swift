@@ -57,7 +57,8 @@ import Testing
         let cleaned = try Program.run("data", "clean", good, "--output", scratch.path("clean.jsonl"), "--json")
         #expect(try cleaned.lines().first?["kept"] == 20, "\(cleaned.errors)")
         let split = try Program.run(
-            "data", "split", scratch.path("clean.jsonl"), "--test-size", "4", "--output-dir", scratch.url.path, "--json")
+            "data", "split", scratch.path("clean.jsonl"), "--test-size", "4", "--output-dir", scratch.url.path, "--json"
+        )
         let sizes = try #require(try split.lines().first)
         #expect((sizes["train"]?.intValue ?? 0) + (sizes["test"]?.intValue ?? 0) == 20)
     }

@@ -38,7 +38,9 @@ struct DataCommand: ParsableCommand {
             var errors = found.errors
             var examples: [Example] = []
             for row in found.rows {
-                do throws(DataError) { examples.append(try Example(row, columns: columns)) } catch { errors.append(error) }
+                do throws(DataError) {
+                    examples.append(try Example(row, columns: columns))
+                } catch { errors.append(error) }
             }
             return (examples, errors)
         }
@@ -69,7 +71,7 @@ struct DataCommand: ParsableCommand {
                 print(input.json ? report.json.text() : report.text())
                 guard report.errors.isEmpty else {
                     throw CommandError.badData(
-                        "\(report.errors.count) rows cannot be used, the first: \(report.errors[0]); correct or remove them")
+                        "\(report.errors.count) rows cannot be used; the first: \(report.errors[0])")
                 }
             }
         }
@@ -116,9 +118,8 @@ struct DataCommand: ParsableCommand {
                     "train_file": .string(Folder.path(outputDir, "train.jsonl")),
                     "test_file": .string(Folder.path(outputDir, "test.jsonl")),
                 ]
-                print(
-                    input.json
-                        ? report.text() : "\(rows.count) rows: \(split.train.count) to learn, \(split.test.count) to test")
+                let words = "\(rows.count) rows: \(split.train.count) to learn, \(split.test.count) to test"
+                print(input.json ? report.text() : words)
             }
         }
     }

@@ -79,7 +79,8 @@ struct Inspect: ParsableCommand {
             return report
         } catch FilesError.missing(let path, _) {
             throw FilesError.missing(
-                path: path, hint: "the adapter's base model '\(base)' is not here (the adapter has \(trainable) parameters)")
+                path: path,
+                hint: "the adapter's base model '\(base)' is not here (the adapter has \(trainable) parameters)")
         }
     }
 
@@ -91,7 +92,9 @@ struct Inspect: ParsableCommand {
             ? try JSON(parsing: targetModules).arrayValue?.compactMap(\.stringValue) ?? []
             : targetModules.split(separator: ",").map { String($0.filter { $0 != " " }) }
         let isPlain = list.allSatisfy { name in
-            name.unicodeScalars.allSatisfy { $0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == "." }
+            name.unicodeScalars.allSatisfy {
+                $0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == "."
+            }
         }
         return isPlain && !list.isEmpty ? .names(list) : .pattern(try AttuneModels.ModulePattern(targetModules))
     }
@@ -139,7 +142,9 @@ struct ModelReport {
     let specialTokens: JSONObject
     let hasChatTemplate: Bool
     /// Of all parameters, the adapter's included.
-    var trainablePercent: Double { 100 * Double(trainableParameters) / Double(max(1, parameters + trainableParameters)) }
+    var trainablePercent: Double {
+        100 * Double(trainableParameters) / Double(max(1, parameters + trainableParameters))
+    }
 
     init(_ folder: String, options: LoRAOptions, tokens: Int, tier: RecomputeTier) throws {
         let directory = try ModelDirectory(folder, requiresWeights: false)
