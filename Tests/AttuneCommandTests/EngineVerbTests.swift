@@ -40,20 +40,33 @@ import Testing
         #expect(try adapted.lines().first?["sum_logprob"] != lines.first?["sum_logprob"])
     }
 
-    @Test(arguments: [
-        (["score", Program.llama], 64 as Int32),
-        (["score", Program.llama, "--tokens", "1,x"], 64),
-        (["score", Program.llama, "--tokens", "1,67"], 65),
-        (["score", Program.llama, "--text", "a"], 66),
-        (["score", Program.llama + "/nowhere", "--tokens", "1"], 66),
-        (["score", Program.llama, "--tokens", "1", "--dtype", "int7"], 64),
-        (["score", Program.llama, "--tokens", "1", "--device", "cuda"], 69),
-        (["inspect", Program.llama, "--target-modules", "nothing_proj"], 65),
-        (["inspect", Program.root.path + "/Sources"], 66),
-    ])
-    func failuresAreOneLineWithACode(arguments: [String], code: Int32) throws {
-        let result = try Program.run(arguments)
-        #expect(result.code == code, "\(result.errors)")
+    /// A command line that must fail, with its exit code.
+    struct Refused: Sendable {
+        var arguments: [String]
+        var code: Int32
+
+        init(_ code: Int32, _ arguments: String...) {
+            self.code = code
+            self.arguments = arguments
+        }
+    }
+
+    static let refused: [Refused] = [
+        Refused(64, "score", Program.llama),
+        Refused(64, "score", Program.llama, "--tokens", "1,x"),
+        Refused(65, "score", Program.llama, "--tokens", "1,67"),
+        Refused(66, "score", Program.llama, "--text", "a"),
+        Refused(66, "score", Program.llama + "/nowhere", "--tokens", "1"),
+        Refused(64, "score", Program.llama, "--tokens", "1", "--dtype", "int7"),
+        Refused(69, "score", Program.llama, "--tokens", "1", "--device", "cuda"),
+        Refused(65, "inspect", Program.llama, "--target-modules", "nothing_proj"),
+        Refused(66, "inspect", Program.root.path + "/Sources"),
+    ]
+
+    @Test(arguments: refused)
+    func failuresAreOneLineWithACode(_ refused: Refused) throws {
+        let result = try Program.run(refused.arguments)
+        #expect(result.code == refused.code, "\(result.errors)")
         #expect(result.hasOneErrorLine, "\(result.errors)")
         #expect(result.output.isEmpty)
     }
@@ -85,6 +98,13 @@ import Testing
         #expect(plans.count == 3 && plans == plans.sorted(by: >))
         let few = try Program.run("inspect", scratch.url.path, "--target-modules", "q_proj,v_proj", "--json")
         #expect(try few.lines().first?["trainable_parameters"] == 8_388_608)
+    }
+
+    @Test func inspectCountsAnAdapterWithoutItsBase() throws {
+        let result = try Program.run("inspect", Program.llama + "/adapter", "--json")
+        #expect(result.code == 0, "\(result.errors)")
+        let report = try #require(try result.lines().first)
+        #expect((report["trainable_parameters"]?.intValue ?? 0) > 0 && report["parameters"]?.isNull == true)
     }
 
     @Test func quantizedModelsScoreLikeTheirOriginal() throws {

@@ -4,6 +4,9 @@ import Testing
 
 /// The built `attune`, run as a user runs it.
 enum Program {
+    /// There is no executable beside the tests.
+    struct NotBuilt: Error {}
+
     /// What a run left behind.
     struct Result {
         var code: Int32
@@ -35,7 +38,8 @@ enum Program {
 
     static func run(_ arguments: [String]) throws -> Result {
         let process = Process()
-        process.executableURL = try #require(executable, "attune is not built; run swift build first")
+        guard let executable else { throw NotBuilt() }
+        process.executableURL = executable
         process.arguments = arguments
         let folder = try Scratch()
         let output = folder.path("out"), errors = folder.path("err")

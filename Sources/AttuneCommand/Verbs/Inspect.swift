@@ -40,7 +40,7 @@ struct Inspect: ParsableCommand {
             let folder = try ModelFolder.locate(model)
             let isAdapter = Folder.hasFile(Folder.path(folder, "adapter_config.json"))
             if isAdapter, !Folder.hasFile(Folder.path(folder, "config.json")) {
-                show(try adapterReport(folder))
+                try showAdapter(folder)
             } else {
                 show(try modelReport(folder))
             }
@@ -51,38 +51,45 @@ struct Inspect: ParsableCommand {
         var options = LoRAOptions(targets: try targets())
         options.rank = loraR
         options.alpha = loraAlpha
-        return try ModelReport(
-            folder, options: options, tokens: maxLength * batch,
-            tier: gradientCheckpointing ? .recomputeBlocks : .keepAll)
+        return try ModelReport(folder, options: options, tokens: maxLength * batch, tier: tier)
     }
 
-    private func adapterReport(_ folder: String) throws -> ModelReport {
+    /// An adapter beside its base; by itself where the base is not here.
+    private func showAdapter(_ folder: String) throws {
         let adapter = try AdapterDirectory(folder)
         let trainable = adapter.tensorNames.compactMap(adapter.description).reduce(0) { $0 + $1.count }
-        guard let base = adapter.configuration.baseModel else {
-            throw FilesError.invalid(
-                path: Folder.path(folder, "adapter_config.json"),
-                problem: "names no base_model_name_or_path; inspect the base model itself")
+        let configuration = adapter.configuration
+        guard let base = configuration.baseModel, let baseFolder = try? ModelFolder.locate(base),
+            Folder.hasFile(Folder.path(baseFolder, "config.json"))
+        else {
+            let type = adapter.tensorNames.first.flatMap(adapter.description)?.dtype.torchName ?? "float32"
+            let named = configuration.baseModel.map { "'\($0)', which is not here" } ?? "not named"
+            if json {
+                let report: JSON = [
+                    "architecture": nil, "parameters": nil, "trainable_parameters": JSON(trainable),
+                    "trainable_percent": nil, "dtype": .string(type), "footprint_bytes": nil, "plan_bytes": nil,
+                    "special_tokens": [:], "chat_template": false,
+                ]
+                print(report.text())
+            } else {
+                print("Adapter: rank \(configuration.rank), alpha \(configuration.alpha); its base is \(named)")
+                print("Trainable: \(Self.grouped(trainable)), stored as \(type)")
+            }
+            return
         }
         var options = LoRAOptions(targets: .names(adapter.modules))
-        options.rank = adapter.configuration.rank
-        options.alpha = adapter.configuration.alpha
-        options.usesDoRA = adapter.configuration.usesDoRA
-        options.rankPattern = try adapter.configuration.rankPattern.map {
+        options.rank = configuration.rank
+        options.alpha = configuration.alpha
+        options.usesDoRA = configuration.usesDoRA
+        options.rankPattern = try configuration.rankPattern.map {
             (try AttuneModels.ModulePattern($0.pattern.text), $0.rank)
         }
-        do {
-            var report = try ModelReport(
-                ModelFolder.locate(base), options: options, tokens: maxLength * batch,
-                tier: gradientCheckpointing ? .recomputeBlocks : .keepAll)
-            report.trainableParameters = trainable
-            return report
-        } catch FilesError.missing(let path, _) {
-            throw FilesError.missing(
-                path: path,
-                hint: "the adapter's base model '\(base)' is not here (the adapter has \(trainable) parameters)")
-        }
+        var report = try ModelReport(baseFolder, options: options, tokens: maxLength * batch, tier: tier)
+        report.trainableParameters = trainable
+        show(report)
     }
+
+    private var tier: RecomputeTier { gradientCheckpointing ? .recomputeBlocks : .keepAll }
 
     /// Names are names; anything with other signs in it is an expression.
     private func targets() throws -> TargetModules {
