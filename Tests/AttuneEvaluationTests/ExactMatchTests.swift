@@ -1,5 +1,6 @@
 import AttuneData
 import AttuneEvaluation
+import AttuneJSON
 import Testing
 
 @Suite struct ExactMatchTests {
