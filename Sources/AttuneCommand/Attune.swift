@@ -4,5 +4,5 @@ import ArgumentParser
 @main
 struct AttuneProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "attune", abstract: "Fine-tune, evaluate, merge and serve language models.", subcommands: [Bench.self])
+        commandName: "attune", abstract: "Fine-tune, evaluate, merge and serve language models.", subcommands: [Train.self, Generate.self, Merge.self, Bench.self])
 }

@@ -11,7 +11,7 @@ extension Decoder {
         case .adapter(let name):
             guard adapters[name] != nil else { throw ModelError.mismatch("no adapter named '\(name)' is attached") }
             for group in blocks.flatMap(\.groups) { try group.adapters[name]?.prepareGradients(on: backend) }
-            trainableParameters = adapterParameters(name) + savedModuleParameters(name)
+            trainableParameters = adapterParameters(name) + savedParameters(name)
         case .full:
             trainableParameters = try makeMasters(blocks: blocks, withEmbedding: true)
         case .lastBlocks(let count):
@@ -103,7 +103,7 @@ extension Decoder {
     }
 
     /// Parameters of the base that an adapter trains and saves along: biases and whole modules.
-    func savedModuleParameters(_ name: String) -> [Parameter] { savedModules[name] ?? [] }
+    public func savedParameters(_ name: String) -> [Parameter] { savedModules[name] ?? [] }
 
     /// Makes those parameters when an adapter is attached.
     func prepareSavedModules(_ name: String, _ options: LoRAOptions, reached: [String]) throws {

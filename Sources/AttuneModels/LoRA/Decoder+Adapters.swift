@@ -130,7 +130,7 @@ extension Decoder {
     ///
     /// - Throws: `ModelError.mismatch` with the names left over on both sides.
     public func loadAdapter(_ name: String, tensors: [String: Tensor]) throws {
-        let parameters = adapterParameters(name) + savedModuleParameters(name)
+        let parameters = adapterParameters(name) + savedParameters(name)
         var left = tensors
         var missing: [String] = []
         for parameter in parameters {

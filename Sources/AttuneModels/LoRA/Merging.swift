@@ -26,7 +26,7 @@ public struct MergedSource: DecoderSource {
         self.model = model
         self.adapter = adapter
         self.dtype = dtype
-        let parameters = model.savedModuleParameters(adapter)
+        let parameters = model.savedParameters(adapter)
         saved = Dictionary(parameters.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let names = base.tensorNames.filter { !Self.isQuantizationPart($0) }
         // A tied model whose embedding or head was trained on its own has two different matrices from now on.

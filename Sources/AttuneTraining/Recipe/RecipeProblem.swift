@@ -29,7 +29,7 @@ public struct RecipeError: Error, Sendable, CustomStringConvertible {
     public let problems: [RecipeProblem]
 
     /// With the problems.
-    init(_ kind: Kind, _ problems: [RecipeProblem]) {
+    public init(_ kind: Kind, _ problems: [RecipeProblem]) {
         self.kind = kind
         self.problems = problems
     }

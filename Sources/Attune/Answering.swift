@@ -1,0 +1,73 @@
+import AttuneData
+import AttuneFiles
+import AttuneGeneration
+import AttuneJSON
+import AttuneModels
+import AttuneText
+import AttuneTraining
+
+/// Questions put to a model in the form it was trained on, and its answers.
+public final class Answering {
+    private let model: LanguageModel
+    private let encoder: RowEncoder
+    private let form: PromptForm
+    private let renderer: TemplateRenderer?
+    private let loop: GenerationLoop
+
+    /// - Parameters:
+    ///   - template: `prompt_template` by name or file; `nil` takes the contract of the adapter or model, then the chat template,
+    ///     then the tutorial's form.
+    ///   - adapterFolder: where a contract may lie.
+    ///   - cacheTokens: tokens the cache holds for all running sequences.
+    /// - Throws: `FilesError`, `RecipeError`, `TensorError`.
+    public init(
+        _ model: LanguageModel, template: String?, adapterFolder: String? = nil, cacheTokens: Int = 16_384,
+        adapters: Set<String> = []
+    ) throws {
+        self.model = model
+        let contract = try adapterFolder.flatMap { try PromptContract(folder: $0) }
+        let saved = try contract ?? PromptContract(folder: model.directory.path)
+        renderer = try model.renderer()
+        let name = template ?? saved?.template ?? (renderer == nil ? "tutorial" : "chat")
+        form = try Recipe(set: ["prompt_template=\(name)"]).promptForm()
+        encoder = RowEncoder(encoder: TokenizerEncoder(model.tokenizer), renderer: renderer, form: form)
+        if let saved, template == nil {
+            let tokens = encoder.encode(try form.prompt(instruction: saved.goldenQuestion, renderer: renderer))
+            if let place = zip(tokens, saved.goldenIDs).enumerated().first(where: { $0.element.0 != $0.element.1 })?.offset {
+                throw ModelError.mismatch(
+                    "the tokenizer or template is not the one trained with: token \(place) of the golden prompt is "
+                        + "\(tokens[place]), was \(saved.goldenIDs[place])")
+            }
+        }
+        loop = try model.makeLoop(cacheTokens: cacheTokens, adapters: adapters)
+    }
+
+    /// Tokens of a question under the form.
+    public func tokens(instruction: String, input: String?) throws -> [Int32] {
+        encoder.encode(try form.prompt(instruction: instruction, input: input, renderer: renderer))
+    }
+
+    /// Tokens of an example's question.
+    public func tokens(of example: Example) throws -> [Int32] { try encoder.encodePrompt(of: example) }
+
+    /// Tokens of plain text, with what the tokenizer adds to a text.
+    public func tokens(prompt: String) -> [Int32] { model.tokenizer.ids(of: prompt, addSpecialTokens: true) }
+
+    /// Tokens of a conversation under the chat template.
+    /// - Throws: `ModelError` when the model has no template.
+    public func tokens(messages: JSON, tools: JSON?) throws -> [Int32] {
+        guard let renderer = try model.renderer(hasTools: tools != nil) else {
+            throw ModelError.mismatch("the model has no chat template; give --instruction or --prompt instead")
+        }
+        let text = try renderer.render(messages: messages, tools: tools, variables: JSONObject(), addGenerationPrompt: true)
+        return model.tokenizer.ids(of: text.text)
+    }
+
+    /// Answers many prompts in batches.
+    /// - Throws: `GenerationError` for the first impossible prompt.
+    public func answer(
+        _ prompts: [[Int32]], options: SamplingOptions, adapter: String?, progress: ((Int) -> Void)? = nil
+    ) throws -> [GeneratedText] {
+        try loop.generateAll(prompts, options: options, adapter: adapter, progress: progress).map { $0.texts[0] }
+    }
+}

@@ -1,0 +1,215 @@
+import AttuneData
+import AttuneFiles
+import AttuneJSON
+import AttuneModels
+import AttuneTensor
+import AttuneText
+import AttuneTracking
+import AttuneTraining
+
+/// A training run from its recipe: rows, model, adapter, steps, and everything that lies in `output_dir` afterwards.
+public final class FineTuning {
+    /// The recipe, its model's type adopted.
+    public let recipe: Recipe
+    /// The model being trained.
+    public let model: LanguageModel
+    /// What became of every row of the training file.
+    public let ledger: RowLedger
+    /// Rows kept for evaluation.
+    public let testExamples: [Example]
+    /// The loop.
+    public let trainer: Trainer
+    /// Problems of checkpoints that were passed over when resuming.
+    public let notices: [String]
+    /// Parameters trained, and all parameters with them.
+    public var trainableCount: Int { model.decoder.trainableParameters.reduce(0) { $0 + $1.value.count } }
+    /// Trained and frozen parameters.
+    public var totalCount: Int {
+        let base = model.decoder.parameterCount
+        return recipe.method == .lora || recipe.method == .qlora ? base + trainableCount : base
+    }
+    private static let adapterName = "default"
+
+    /// Where to go on.
+    public enum Resumption: Sendable {
+        /// The newest whole checkpoint of `output_dir`; from the start when there is none.
+        case newest
+        /// This checkpoint.
+        case path(String)
+    }
+
+    /// Reads rows, loads the model and plans the run.
+    ///
+    /// - Throws: `RecipeError`, `DataError`, `FilesError`, `ModelError`, `TrainingError`, `TensorError`.
+    public init(_ recipe: Recipe, backend: any Backend, resume: Resumption? = nil) throws {
+        let missing = recipe.missing([.model, .trainFile])
+        guard missing.isEmpty, let path = recipe.modelPath, let trainFile = recipe.trainFile else {
+            throw RecipeError(.badRecipe, missing)
+        }
+        let bare = try ModelDirectory(path, requiresWeights: false)
+        let recipe = recipe.adopting(modelDType: LanguageModel.checkpointType(bare).torchName)
+        let isRandom = recipe.method == .full && bare.weightFiles.isEmpty
+        let model = try LanguageModel.load(
+            path, dtype: recipe.computeType, quantization: recipe.quantization, backend: backend, isRandom: isRandom,
+            seed: recipe.seed)
+        self.model = model
+        self.recipe = recipe
+
+        let (train, test) = try Self.readExamples(recipe, trainFile)
+        testExamples = test
+        let encoder = try Self.rowEncoder(recipe, model)
+        let prepared = try PreparedRows(
+            train, encoder: encoder, maxLength: recipe.preparationLength, overlength: recipe.overlength)
+        ledger = prepared.ledger
+        let plan = try BatchPlan(prepared.rows, options: recipe.batchOptions)
+        var evaluationPlan: BatchPlan?
+        if !test.isEmpty {
+            // What does not fit is left out of the measurement, never cut.
+            let rows = try PreparedRows(
+                test, encoder: encoder, maxLength: recipe.preparationLength, overlength: .drop
+            ).rows
+            evaluationPlan = try BatchPlan(rows, options: recipe.evaluationBatchOptions)
+        }
+
+        let decoder = model.decoder
+        if let initial = recipe.initialAdapter {
+            try model.attachAdapter(initial, named: Self.adapterName)
+        } else if let options = try recipe.loraOptions() {
+            try decoder.attach(Self.adapterName, options, seed: recipe.seed)
+        }
+        try decoder.prepareTraining(recipe.trainingMode(adapter: Self.adapterName))
+        let options = recipe.trainingOptions()
+        let optimizer = try Optimizer(decoder.trainableParameters, options: options, backend: backend)
+        var notices: [String] = []
+        var state = TrainingProgress()
+        let folder = recipe.outputDirectory
+        switch resume {
+        case .path(let path): state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
+        case .newest:
+            let found = CheckpointStore.newestComplete(in: folder)
+            notices = found.problems
+            if let path = found.path {
+                state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
+            }
+        case nil: break
+        }
+        self.notices = notices
+        let store = CheckpointStore(folder: folder, limit: options.saveTotalLimit) { staged, progress, steps, epoch in
+            try Self.saveResult(recipe, model, to: staged.temporaryPath)
+            let text = Self.trainerState(recipe, progress, totalSteps: steps, epoch: epoch).text
+            try AtomicFile.write(Array(text.utf8), to: staged.path(of: "trainer_state.json"))
+        }
+        trainer = try Trainer(
+            model: decoder, train: plan, evaluation: evaluationPlan, endOfSequence: model.endOfSequence,
+            options: options, optimizer: optimizer, checkpoints: options.saving == .no ? nil : store, state: state)
+    }
+
+    /// Runs to the end (or until `shouldStop`) and writes the result.
+    ///
+    /// - Throws: `TrainingError`, `FilesError`.
+    public func run(
+        shouldStop: () -> Bool = { false }, report: (TrainingEvent) -> Void
+    ) throws -> FinishReport {
+        let folder = recipe.outputDirectory
+        try Folder.create(folder)
+        AtomicFolder.removeLeftovers(in: folder)
+        try AtomicFile.write(Array(recipe.resolvedYAML.utf8), to: Folder.path(folder, "recipe.resolved.yaml"))
+        let finish = try trainer.run(shouldStop: shouldStop, report: report)
+        guard finish.reason != .interrupted else { return finish }
+        if trainer.options.loadsBest, let best = trainer.progress.bestStep {
+            let path = Folder.path(folder, "checkpoint-\(best)")
+            if Folder.exists(path) {
+                _ = try CheckpointStore.restore(path, model: model.decoder, optimizer: trainer.optimizer)
+                report(.notice("the result is the best checkpoint, step \(best)"))
+            }
+        }
+        try writeResult()
+        let history = trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
+        if let message = overfittingMessage(from: history) { report(.notice(message)) }
+        return finish
+    }
+
+    /// The losses so far, for charts.
+    public var lossPlot: LossPlot {
+        LossPlot(trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init))
+    }
+
+    private func writeResult() throws {
+        let folder = recipe.outputDirectory
+        try Self.saveResult(recipe, model, to: folder)
+        let state = Self.trainerState(
+            recipe, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
+        try AtomicFile.write(Array(state.text.utf8), to: Folder.path(folder, "trainer_state.json"))
+        let plot = lossPlot
+        if !plot.isEmpty {
+            try AtomicFile.write(plot.png, to: Folder.path(folder, "training_loss.png"))
+            try AtomicFile.write(Array(plot.svg.utf8), to: Folder.path(folder, "training_loss.svg"))
+        }
+        try AtomicFile.write(ledger.json.utf8(.pretty), to: Folder.path(folder, "data_ledger.json"))
+    }
+
+    /// The adapter, or the trained model, with the files that travel along.
+    private static func saveResult(_ recipe: Recipe, _ model: LanguageModel, to folder: String) throws {
+        if recipe.method == .full || recipe.method == .freeze {
+            let isRandom = model.directory.weightFiles.isEmpty
+            let source: any DecoderSource =
+                isRandom ? RandomSource(model.configuration, seed: recipe.seed) : model.directory
+            try model.decoder.saveWeights(from: source, dtype: model.decoder.computeType, to: folder)
+            try AtomicFile.write(model.directory.config.utf8(.pretty), to: Folder.path(folder, "config.json"))
+        } else {
+            try model.decoder.saveAdapter(adapterName, base: recipe.modelPath ?? "", to: folder)
+        }
+        try Companions.copy(of: model.directory, to: folder)
+        try PromptContract(recipe, model).write(to: folder)
+    }
+
+    private static func readExamples(_ recipe: Recipe, _ trainFile: String) throws -> ([Example], [Example]) {
+        let examples = try Example.examples(of: [trainFile], columns: recipe.columns)
+        if let file = recipe.evaluationFile {
+            return (examples, try Example.examples(of: [file], columns: recipe.columns))
+        }
+        guard let size = recipe.testSize else { return (examples, []) }
+        let split = try DataSplit(examples, size: size, seed: recipe.seed)
+        return (split.train.map { examples[$0] }, split.test.map { examples[$0] })
+    }
+
+    /// How rows of this recipe become tokens.
+    static func rowEncoder(_ recipe: Recipe, _ model: LanguageModel) throws -> RowEncoder {
+        RowEncoder(
+            encoder: TokenizerEncoder(model.tokenizer), renderer: try model.renderer(),
+            form: try recipe.promptForm(), trainOn: recipe.trainOn)
+    }
+
+    private static func trainerState(
+        _ recipe: Recipe, _ progress: TrainingProgress, totalSteps: Int, epoch: Double
+    ) -> TrainerState {
+        let options = recipe.trainingOptions()
+        var state = TrainerState()
+        state.globalStep = progress.step
+        state.epoch = epoch
+        state.maxSteps = totalSteps
+        state.trainEpochs = Int(options.epochs.rounded(.up))
+        state.loggingSteps = Double(options.loggingSteps)
+        if case .steps(let every) = options.saving { state.saveSteps = Double(every) }
+        if case .steps(let every) = options.evaluation { state.evalSteps = Double(every) }
+        state.inputTokensSeen = progress.tokensSeen
+        state.trainBatchSize = recipe.batchOptions.batchSize
+        state.bestMetric = progress.bestMetric
+        state.bestGlobalStep = progress.bestStep
+        if options.loadsBest {
+            state.bestModelCheckpoint = progress.bestStep.map { "\(recipe.outputDirectory)/checkpoint-\($0)" }
+        }
+        state.logHistory = progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
+        return state
+    }
+}
+
+extension LanguageModel {
+    /// The folder's default chat template, compiled, or `nil` when it has none.
+    /// - Throws: `TemplateError`.
+    public func renderer(hasTools: Bool = false) throws -> TemplateRenderer? {
+        try templates.source(hasTools: hasTools).map {
+            try TemplateRenderer($0, variables: templates.specialTokens)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import Foundation
+import Synchronization
+
+/// Whether SIGINT or SIGTERM asked the program to save and stop. The second signal ends it at once.
+enum StopSignal {
+    private static let count = Atomic<Int>(0)
+
+    /// Whether one has arrived.
+    static var isRaised: Bool { count.load(ordering: .relaxed) > 0 }
+
+    /// Takes the signals over.
+    static func install() {
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                // Only async-signal-safe work here.
+                if StopSignal.count.wrappingAdd(1, ordering: .relaxed).oldValue > 0 { _exit(128 + number) }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Attune
+import AttuneJSON
+import Foundation
+
+/// `attune generate`: answers to one question or a file of them.
+struct Generate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Answer prompts.",
+        discussion: """
+            Example: attune generate --model Models/pocket --adapter results \\
+                --instruction "Classify this support ticket" --input "The checkout page shows an error 500"
+            """)
+
+    @OptionGroup var modelOptions: ModelOptions
+    @Option(help: "Plain text to continue.")
+    var prompt: String?
+    @Option(help: "An instruction, put in the form the model was trained on.")
+    var instruction: String?
+    @Option(help: "The instruction's input.")
+    var input: String?
+    @Option(help: "JSON lines with prompt, tokens, instruction/input or messages.")
+    var prompts: String?
+    @Option(help: "tutorial, alpaca, alpaca_newline, chat, text or a template file.")
+    var promptTemplate: String?
+    @Option(help: "Tokens an answer may have.")
+    var maxNewTokens = 256
+    @Option(help: "0 is greedy.")
+    var temperature: Float = 0
+    @Option var topP: Float = 1
+    @Option var topK = 0
+    @Option var minP: Float = 0
+    @Option var repetitionPenalty: Float = 1
+    @Option var seed: UInt64 = 42
+    @Option(help: "Text that ends an answer; may be repeated.")
+    var stop: [String] = []
+    @Flag(help: "Do not stop at the end-of-sequence token.")
+    var ignoreEos = false
+    @Flag(help: "Print JSON lines.")
+    var json = false
+
+    func run() throws {
+        try Failure.guarding {
+            let model = try modelOptions.load()
+            let adapters: Set<String> = modelOptions.adapterName.map { [$0] } ?? []
+            let answering = try Answering(
+                model, template: promptTemplate, adapterFolder: modelOptions.adapter, adapters: adapters)
+            let questions = try questions(answering)
+            let answers = try answering.answer(
+                questions.map(\.tokens), options: options, adapter: modelOptions.adapterName)
+            for (question, answer) in zip(questions, answers) {
+                if json {
+                    let line: JSON = [
+                        "prompt": JSON(question.text), "text": JSON(answer.text),
+                        "tokens": .array(answer.ids.map { JSON(Int($0)) }),
+                        "finish_reason": JSON(answer.finish?.reason.rawValue ?? ""),
+                    ]
+                    print(line.text())
+                } else {
+                    print(answer.text.trimmingCharacters(in: .whitespacesAndNewlines))
+                    if questions.count > 1 { print("---") }
+                }
+            }
+        }
+    }
+
+    private var options: SamplingOptions {
+        var options = SamplingOptions()
+        options.temperature = temperature
+        options.topP = topP
+        options.topK = topK
+        options.minP = minP
+        options.repetitionPenalty = repetitionPenalty
+        options.seed = seed
+        options.maxNewTokens = maxNewTokens
+        options.stop = stop
+        options.ignoresEndOfText = ignoreEos
+        return options
+    }
+
+    private func questions(_ answering: Answering) throws -> [(text: String, tokens: [Int32])] {
+        if let prompts {
+            return try RowReader.rows(of: [prompts]).map { row in
+                let fields = row.fields
+                if let tokens = fields["tokens"]?.arrayValue {
+                    return ("", tokens.compactMap(\.intValue).map { Int32(truncatingIfNeeded: $0) })
+                }
+                if let text = fields["prompt"]?.stringValue { return (text, answering.tokens(prompt: text)) }
+                if let messages = fields["messages"] {
+                    return (messages.text(), try answering.tokens(messages: messages, tools: fields["tools"]))
+                }
+                if let instruction = fields["instruction"]?.stringValue {
+                    let input = fields["input"]?.stringValue
+                    return (instruction, try answering.tokens(instruction: instruction, input: input))
+                }
+                throw DataError(
+                    .badData, "a row needs 'prompt', 'tokens', 'messages' or 'instruction'", at: row.source)
+            }
+        }
+        if let prompt { return [(prompt, answering.tokens(prompt: prompt))] }
+        if let instruction {
+            return [(instruction, try answering.tokens(instruction: instruction, input: input))]
+        }
+        throw ValidationError("give --prompt, --instruction or --prompts")
+    }
+}

@@ -1,0 +1,82 @@
+import ArgumentParser
+import Attune
+import AttuneJSON
+import Foundation
+
+/// `attune train`: a recipe, or flags alone, to an adapter or a model.
+struct Train: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Train an adapter or a model from a recipe.",
+        discussion: """
+            Example: attune train Recipes/lora.yaml --train-file tickets.jsonl --learning-rate 2e-4
+            Every recipe key is a flag too (attune recipe schema lists them); --set key=value does the same.
+            """)
+
+    @Argument(parsing: .captureForPassthrough, help: "RECIPE.yaml and flags.")
+    var arguments: [String] = []
+
+    func run() throws {
+        if arguments.contains("--help") || arguments.contains("-h") {
+            print(Self.helpMessage())
+            print(Recipe.flagHelp)
+            return
+        }
+        try Failure.guarding {
+            let request = try TrainRequest(arguments)
+            let backend = try CPUBackend(threads: request.recipe.threads)
+            let run = try FineTuning(request.recipe, backend: backend, resume: request.resume)
+            let reporter = TrainReporter(json: request.json, quiet: request.quiet)
+            reporter.begin(run, backend: backend)
+            StopSignal.install()
+            let finish = try run.run(shouldStop: { StopSignal.isRaised }, report: reporter.show)
+            reporter.end(run, finish)
+            if finish.reason == .interrupted { throw ExitCode(75) }
+        }
+    }
+}
+
+/// What the command line of `train` asks for.
+struct TrainRequest {
+    let recipe: Recipe
+    var resume: FineTuning.Resumption?
+    var json = false
+    var quiet = false
+
+    init(_ arguments: [String]) throws {
+        let (flags, rest) = try Recipe.parseFlags(arguments)
+        var path: String?
+        var settings: [String] = []
+        var place = 0
+        while place < rest.count {
+            let word = rest[place]
+            let next = place + 1 < rest.count ? rest[place + 1] : nil
+            switch word {
+            case "--json": json = true
+            case "--quiet": quiet = true
+            case "--set":
+                guard let next else { throw ValidationError("--set needs key=value") }
+                settings.append(next)
+                place += 1
+            case "--resume":
+                if let next, !next.hasPrefix("-"), next.contains("checkpoint") {
+                    resume = .path(next)
+                    place += 1
+                } else {
+                    resume = .newest
+                }
+            default:
+                guard !word.hasPrefix("-") else {
+                    throw ValidationError("unknown option '\(word)'; attune train --help lists them")
+                }
+                guard path == nil else { throw ValidationError("two recipes: '\(path ?? "")' and '\(word)'") }
+                path = word
+            }
+            place += 1
+        }
+        if let path {
+            recipe = try Recipe(contentsOf: path, set: settings, flags: flags)
+        } else {
+            recipe = try Recipe(set: settings, flags: flags)
+        }
+    }
+}
