@@ -285,7 +285,9 @@ private struct JSONParser {
 
     mutating func skipDigits() throws(JSONError) -> Int {
         let start = position
-        while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) { position += 1 }
+        while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) {
+            position += 1
+        }
         guard position > start else { throw error("expected a digit") }
         return position - start
     }

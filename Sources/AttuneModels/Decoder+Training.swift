@@ -68,7 +68,8 @@ extension Decoder {
         if let master = projection.master { return master }
         guard projection.weight.quantization == nil else {
             throw ModelError.mismatch(
-                "'\(projection.name)' is quantized and cannot be trained itself; train an adapter or load the base unquantized")
+                "'\(projection.name)' is quantized and cannot be trained itself; train an adapter or load the base unquantized"
+            )
         }
         let value = try backend.makeTensor([projection.outFeatures, projection.inFeatures], .float32)
         backend.unpack(value, projection.weight)

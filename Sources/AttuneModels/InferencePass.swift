@@ -106,7 +106,8 @@ public final class InferencePass {
             let t = DecoderBlock.Tensors(
                 workspace: workspace, own: own, shared: shared, rows: rows, configuration: model.configuration)
             let blockCache = cache.map {
-                DecoderBlock.Cache(keys: $0.pools.keys[block.index], values: $0.pools.values[block.index], rows: $0.rows)
+                DecoderBlock.Cache(
+                    keys: $0.pools.keys[block.index], values: $0.pools.values[block.index], rows: $0.rows)
             }
             block.forward(
                 workspace[streams[(block.index + 1) % 2], rows: rows], t, rope: model.rope(of: block),

@@ -108,9 +108,13 @@ public struct ModelFacts: Sendable {
                     let rank = options.rank(of: module.path)
                     return total + momentBytes(rank * module.input) + momentBytes(rank * module.out)
                 }, activations: 0)
-            let groups = [["q_proj", "k_proj", "v_proj", "qkv_proj"], ["o_proj"], ["gate_proj", "up_proj", "gate_up_proj"], ["down_proj"]]
+            let groups = [
+                ["q_proj", "k_proj", "v_proj", "qkv_proj"], ["o_proj"], ["gate_proj", "up_proj", "gate_up_proj"],
+                ["down_proj"],
+            ]
             for (index, names) in groups.enumerated() {
-                let ranks = Dictionary(grouping: modules.filter { module in names.contains { module.path.hasSuffix($0) } }, by: \.block)
+                let ranks = Dictionary(
+                    grouping: modules.filter { module in names.contains { module.path.hasSuffix($0) } }, by: \.block)
                 shape.ranks[index] = ranks.values.map { $0.reduce(0) { $0 + options.rank(of: $1.path) } }.max() ?? 0
                 shape.doRA[index] = options.usesDoRA && shape.ranks[index] > 0
             }

@@ -97,7 +97,9 @@ public final class TrainingPass {
             let keepsAll = trains && tier == .keepAll
             // Without a backward pass two streams alternate; with one, every block's input is kept.
             let streamCount = trains ? c.layerCount + 1 : 2
-            for index in 0..<streamCount { streams.append(plan.add("stream.\(index)", [capacity, c.hiddenSize], type)) }
+            for index in 0..<streamCount {
+                streams.append(plan.add("stream.\(index)", [capacity, c.hiddenSize], type))
+            }
             var one: BlockBuffers?
             for index in c.layers.indices {
                 let input = streams[index % streamCount]
@@ -151,7 +153,9 @@ public final class TrainingPass {
     }
 
     /// The hidden state of every row before the final norm, after `evaluate`; for checks.
-    package func finalStream(_ rows: Int) -> Tensor { workspace[streams[model.configuration.layerCount % streams.count], rows: rows] }
+    package func finalStream(_ rows: Int) -> Tensor {
+        workspace[streams[model.configuration.layerCount % streams.count], rows: rows]
+    }
 
     private func tensors(_ block: Int, rows: Int) -> DecoderBlock.Tensors {
         DecoderBlock.Tensors(

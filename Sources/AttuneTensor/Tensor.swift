@@ -145,7 +145,9 @@ extension Tensor {
             guard size >= 0, !overflow else { throw .sizeMismatch("shape \(shape) has an impossible size") }
             bits = product
         }
-        guard bits % 8 == 0 else { throw .sizeMismatch("shape \(shape) of \(dtype.rawValue) does not fill whole bytes") }
+        guard bits % 8 == 0 else {
+            throw .sizeMismatch("shape \(shape) of \(dtype.rawValue) does not fill whole bytes")
+        }
         return bits / 8
     }
 }

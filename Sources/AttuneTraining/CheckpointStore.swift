@@ -42,7 +42,8 @@ public final class CheckpointStore {
         let staged = try AtomicFolder(path)
         let weights = model.trainableParameters.map { (name: $0.name, tensor: $0.value) }
         try SafetensorsWriter.write(tensors: weights, metadata: [:], to: staged.path(of: Self.weightsName))
-        try SafetensorsWriter.write(tensors: optimizer.stateTensors, metadata: [:], to: staged.path(of: Self.optimizerName))
+        try SafetensorsWriter.write(
+            tensors: optimizer.stateTensors, metadata: [:], to: staged.path(of: Self.optimizerName))
         try AtomicFile.write(progress.json.utf8(.pretty), to: staged.path(of: Self.progressName))
         try writeExtras(staged, progress, totalSteps, epoch)
         try Manifest.write(to: staged)
@@ -106,7 +107,8 @@ public final class CheckpointStore {
     ) throws {
         guard Set(targets.map(\.name)) == Set(file.tensorNames) else {
             throw TrainingError(
-                "\(file.path) holds other tensors than this run trains; resume with the recipe the checkpoint was made with")
+                "\(file.path) holds other tensors than this run trains; resume with the recipe the checkpoint was made with"
+            )
         }
         for (name, tensor) in targets {
             let saved = try file.tensor(named: name)

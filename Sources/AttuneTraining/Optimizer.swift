@@ -72,7 +72,8 @@ public final class Optimizer {
         let blocks = (count + eightBitBlock - 1) / eightBitBlock
         return .eightBit(
             EightBitMoments(
-                firstCodes: try backend.makeTensor([count], .uint8), secondCodes: try backend.makeTensor([count], .uint8),
+                firstCodes: try backend.makeTensor([count], .uint8),
+                secondCodes: try backend.makeTensor([count], .uint8),
                 firstAbsmax: try backend.makeTensor([blocks], .float32),
                 secondAbsmax: try backend.makeTensor([blocks], .float32)))
     }

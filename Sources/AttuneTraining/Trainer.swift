@@ -308,7 +308,8 @@ public final class Trainer {
             let path = try checkpoints.save(
                 progress, model: model, optimizer: optimizer, totalSteps: totalSteps, epoch: epoch, options: options)
             report(.checkpoint(path: path))
-        } catch where !isFinal {
+        } catch {
+            guard !isFinal else { throw error }
             // A full disk in the middle of a run costs a checkpoint, not the run: the ones before are whole.
             report(.notice("checkpoint at step \(progress.step) could not be saved (\(error)); training goes on"))
         }

@@ -42,7 +42,8 @@ extension TrainingProgress {
     /// As JSON; numbers are written so that they read back the same.
     public var json: JSON {
         [
-            "step": JSON(step), "optimizer_step": JSON(optimizerStep), "epoch": JSON(cursor.epoch), "position": JSON(cursor.position),
+            "step": JSON(step), "optimizer_step": JSON(optimizerStep), "epoch": JSON(cursor.epoch),
+            "position": JSON(cursor.position),
             "loss_since_log": JSON(lossSinceLog), "steps_since_log": JSON(stepsSinceLog), "loss_sum": JSON(lossSum),
             "tokens_seen": JSON(tokensSeen), "runtime": JSON(runtime),
             "best_metric": bestMetric.map { JSON($0) } ?? .null, "best_step": bestStep.map { JSON($0) } ?? .null,

@@ -80,7 +80,8 @@ enum Family: String, CaseIterable {
             return
         }
         if try reader.bool("use_bidirectional_attention", default: false) {
-            throw .badModel("config.json: use_bidirectional_attention is an encoder's; only causal models are supported")
+            throw .badModel(
+                "config.json: use_bidirectional_attention is an encoder's; only causal models are supported")
         }
         // The reference applies neither cap in Gemma 3 unless the file names one; its attention ignores its cap.
         configuration.logitSoftcap = Float(try reader.optionalNumber("final_logit_softcapping") ?? 0)
@@ -189,7 +190,8 @@ extension DecoderConfiguration {
             try RopeConfiguration(
                 reader, headDimension: head, maximumPositions: maximumPositions, defaultTheta: theta)
         ]
-        normEpsilon = Float(try reader.number("rms_norm_eps", default: family == .olmo2 || family == .phi3 ? 1e-5 : 1e-6))
+        normEpsilon = Float(
+            try reader.number("rms_norm_eps", default: family == .olmo2 || family == .phi3 ? 1e-5 : 1e-6))
         guard normEpsilon >= 0 else { throw reader.bad("rms_norm_eps", "at least 0") }
         let tied = family == .gemma2 || family == .gemma3 || family == .smollm3
         tiesEmbeddings = try reader.bool("tie_word_embeddings", default: tied)

@@ -88,7 +88,8 @@ struct DecoderLoader<Source: DecoderSource> {
         let names = ["lm_head.weight", "language_model.lm_head.weight"]
         guard let name = names.first(where: source.contains) else {
             throw ModelError.badModel(
-                "\(source.path): no 'lm_head.weight' and config.json does not tie it to the embedding (tie_word_embeddings)")
+                "\(source.path): no 'lm_head.weight' and config.json does not tie it to the embedding (tie_word_embeddings)"
+            )
         }
         return try checked(name, [configuration.vocabularySize, configuration.hiddenSize])
     }
@@ -134,7 +135,8 @@ struct DecoderLoader<Source: DecoderSource> {
         let weight: any PackedWeight
         if let quantized = try source.quantizedTensor(named: name) {
             guard quantized.shape == [out, input] else {
-                throw ModelError.badModel("tensor '\(name)' has shape \(quantized.shape), config.json says \([out, input])")
+                throw ModelError.badModel(
+                    "tensor '\(name)' has shape \(quantized.shape), config.json says \([out, input])")
             }
             weight = try backend.pack(.quantized(quantized), computeType: computeType)
         } else {
@@ -195,7 +197,9 @@ struct NormNames {
         case .before:
             (attention, attentionOut, mlp, mlpOut) = ("input_layernorm", nil, "post_attention_layernorm", nil)
         case .after:
-            (attention, attentionOut, mlp, mlpOut) = (nil, "post_attention_layernorm", nil, "post_feedforward_layernorm")
+            (attention, attentionOut, mlp, mlpOut) = (
+                nil, "post_attention_layernorm", nil, "post_feedforward_layernorm"
+            )
         case .both:
             (attention, attentionOut, mlp, mlpOut) = (
                 "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"

@@ -123,7 +123,9 @@ struct SharedBuffers {
         _ plan: inout WorkspacePlan, _ c: DecoderConfiguration, capacity: Int, type: DType, trains: Bool, rank: Int,
         hasDropout: Bool
     ) {
-        func add(_ name: String, _ columns: Int) -> BufferHandle { plan.add("shared." + name, [capacity, columns], type) }
+        func add(_ name: String, _ columns: Int) -> BufferHandle {
+            plan.add("shared." + name, [capacity, columns], type)
+        }
         let widest = max(c.hiddenSize, c.intermediateSize, c.queryWidth)
         hidden = add("hidden", c.intermediateSize)
         wide = add("wide", c.hiddenSize)

@@ -140,7 +140,8 @@ extension Decoder {
             }
             guard tensor.shape == parameter.value.shape else {
                 throw ModelError.mismatch(
-                    "adapter tensor '\(parameter.name)' has shape \(tensor.shape); this base needs \(parameter.value.shape)")
+                    "adapter tensor '\(parameter.name)' has shape \(tensor.shape); this base needs \(parameter.value.shape)"
+                )
             }
             guard tensor.dtype.isComputeType else {
                 throw ModelError.mismatch("adapter tensor '\(parameter.name)' has type \(tensor.dtype.rawValue)")
@@ -160,7 +161,9 @@ extension Decoder {
         if let first = left.first {
             text += missing.isEmpty ? "" : ";"
             text += " \(left.count) tensors land nowhere (first: '\(first)'"
-            if let near = missing.min(by: { distance($0, first) < distance($1, first) }) { text += ", nearest: '\(near)'" }
+            if let near = missing.min(by: { distance($0, first) < distance($1, first) }) {
+                text += ", nearest: '\(near)'"
+            }
             text += ")"
         }
         return text

@@ -73,7 +73,8 @@ public struct MergedSource: DecoderSource {
         if let parameter = saved[canonical] {
             value = parameter.value
         } else if name == "lm_head.weight", untiesHead {
-            value = model.embeddingParameter == nil ? model.embedding : try base.tensor(named: "model.embed_tokens.weight")
+            value =
+                model.embeddingParameter == nil ? model.embedding : try base.tensor(named: "model.embed_tokens.weight")
         } else {
             value = try dense(name)
             for group in model.blocks.flatMap(\.groups) {
@@ -113,7 +114,9 @@ public struct MergedSource: DecoderSource {
         backend.linearInputGradient(out, pair.b.value, packed, extra: nil, scale: pair.scale, residual: out)
         guard let gain = pair.gain?.floats() else { return out }
         // Row i of the matrix times g_i.
-        for (row, factor) in gain.enumerated() { backend.scale(out.rows(row..<row + 1), out.rows(row..<row + 1), by: factor) }
+        for (row, factor) in gain.enumerated() {
+            backend.scale(out.rows(row..<row + 1), out.rows(row..<row + 1), by: factor)
+        }
         return out
     }
 
