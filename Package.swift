@@ -71,7 +71,7 @@ let package = Package(
             name: "AttuneGenerationTests",
             dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneTensor", "AttuneJSON"]),
         .testTarget(
-            name: "AttuneEvaluationTests", dependencies: ["AttuneEvaluation", "AttuneCPU", "AttuneJSON"]),
+            name: "AttuneEvaluationTests", dependencies: ["AttuneEvaluation", "AttuneData", "AttuneJSON"]),
         .testTarget(name: "AttuneCommandTests", dependencies: ["Attune", "AttuneJSON"]),
     ],
     swiftLanguageModes: [.v6],

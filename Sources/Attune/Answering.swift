@@ -33,7 +33,9 @@ public final class Answering {
         encoder = RowEncoder(encoder: TokenizerEncoder(model.tokenizer), renderer: renderer, form: form)
         if let saved, template == nil {
             let tokens = encoder.encode(try form.prompt(instruction: saved.goldenQuestion, renderer: renderer))
-            if let place = zip(tokens, saved.goldenIDs).enumerated().first(where: { $0.element.0 != $0.element.1 })?.offset {
+            if let place = zip(tokens, saved.goldenIDs).enumerated().first(where: { $0.element.0 != $0.element.1 })?
+                .offset
+            {
                 throw ModelError.mismatch(
                     "the tokenizer or template is not the one trained with: token \(place) of the golden prompt is "
                         + "\(tokens[place]), was \(saved.goldenIDs[place])")
@@ -59,7 +61,8 @@ public final class Answering {
         guard let renderer = try model.renderer(hasTools: tools != nil) else {
             throw ModelError.mismatch("the model has no chat template; give --instruction or --prompt instead")
         }
-        let text = try renderer.render(messages: messages, tools: tools, variables: JSONObject(), addGenerationPrompt: true)
+        let text = try renderer.render(
+            messages: messages, tools: tools, variables: JSONObject(), addGenerationPrompt: true)
         return model.tokenizer.ids(of: text.text)
     }
 

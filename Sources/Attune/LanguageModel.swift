@@ -110,7 +110,8 @@ public final class LanguageModel: Sendable {
         options.scheduler.maxSequences = maxSequences
         options.scheduler.maxBatchedTokens = maxBatchedTokens
         let runner = try DecoderRunner(
-            decoder, cacheRows: cacheTokens, batchRows: max(maxBatchedTokens, maxSequences), logitRows: max(maxBatchedTokens, maxSequences))
+            decoder, cacheRows: cacheTokens, batchRows: max(maxBatchedTokens, maxSequences),
+            logitRows: max(maxBatchedTokens, maxSequences))
         return GenerationLoop(runner: runner, text: TokenizerText(tokenizer: tokenizer), options: options)
     }
 }
@@ -122,7 +123,8 @@ extension Decoder {
         let c = adapter.configuration
         guard c.unsupportedFeatures.isEmpty else {
             throw ModelError.mismatch(
-                "\(adapter.path): the adapter uses \(c.unsupportedFeatures.joined(separator: ", ")), which is not supported")
+                "\(adapter.path): the adapter uses \(c.unsupportedFeatures.joined(separator: ", ")), which is not supported"
+            )
         }
         // The file is the authority on which modules are reached; the configuration's targets may be a pattern.
         var options = LoRAOptions(targets: .names(adapter.modules))

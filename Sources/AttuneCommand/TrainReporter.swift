@@ -40,7 +40,8 @@ final class TrainReporter {
             let text =
                 "step \(step.step)/\(step.totalSteps)  epoch \(String(format: "%.2f", step.epoch))  loss "
                 + String(format: "%.4f", loss) + "  lr \(String(format: "%.2e", step.learningRate))  grad "
-                + String(format: "%.3f", step.gradNorm) + "  \(Int(step.tokensPerSecond)) tokens/s  \(duration(remaining)) left"
+                + String(format: "%.3f", step.gradNorm)
+                + "  \(Int(step.tokensPerSecond)) tokens/s  \(duration(remaining)) left"
             if isTerminal, step.loggedLoss == nil {
                 if !quiet { FileHandle.standardError.write(Data(("\r" + text + "\u{1B}[K").utf8)) }
             } else {

@@ -54,7 +54,9 @@ struct Bench: ParsableCommand {
             return
         }
         print("\(shape.name) \(method.rawValue) \(dtype), \(backend.name)")
-        print("\(Int(report.tokensPerSecond)) tokens/s, \(Int(report.operationsPerStep / report.stepSeconds * 1e-9)) GFLOP/s, peak \(report.peakMemory >> 20) MiB")
+        print(
+            "\(Int(report.tokensPerSecond)) tokens/s, \(Int(report.operationsPerStep / report.stepSeconds * 1e-9)) GFLOP/s, peak \(report.peakMemory >> 20) MiB"
+        )
         for operation in report.operations where operation.share > 0.002 {
             print("  \(operation.name)  \(Int(operation.seconds * 1e3)) ms  \(Int(operation.share * 1000) / 10)%")
         }
