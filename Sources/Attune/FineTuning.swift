@@ -61,6 +61,15 @@ public final class FineTuning {
         let prepared = try PreparedRows(
             train, encoder: encoder, maxLength: recipe.preparationLength, overlength: recipe.overlength)
         ledger = prepared.ledger
+        let vocabulary = model.configuration.vocabularySize
+        guard
+            model.tokenizer.vocabularySize <= vocabulary
+                || prepared.rows.allSatisfy({ $0.tokens.allSatisfy { $0 < vocabulary } })
+        else {
+            throw ModelError.mismatch(
+                "\(path): rows use tokens beyond the model's vocabulary of \(vocabulary); the tokenizer is another model's"
+            )
+        }
         let plan = try BatchPlan(prepared.rows, options: recipe.batchOptions)
         var evaluationPlan: BatchPlan?
         if !test.isEmpty {
