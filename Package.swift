@@ -13,6 +13,12 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        // Only AttuneServer and its tests import these; all but the first come with it.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.0.0"),
     ],
     targets: [
         // machine
@@ -45,10 +51,23 @@ let package = Package(
                 "AttuneCPU", "AttuneTensor", "AttuneFiles", "AttuneText", "AttuneData", "AttuneModels",
                 "AttuneTracking", "AttuneTraining", "AttuneGeneration", "AttuneEvaluation",
             ]),
+        // The only room with networking.
+        .target(
+            name: "AttuneServer",
+            dependencies: [
+                "Attune", "AttuneData", "AttuneFiles", "AttuneGeneration", "AttuneJSON", "AttuneModels", "AttuneTensor",
+                "AttuneText", .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
         .executableTarget(
             name: "AttuneCommand",
             dependencies: [
-                "Attune", "AttuneJSON", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Attune", "AttuneJSON", "AttuneServer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         // tests: one target beside each room
@@ -72,6 +91,11 @@ let package = Package(
             dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneTensor", "AttuneJSON"]),
         .testTarget(
             name: "AttuneEvaluationTests", dependencies: ["AttuneEvaluation", "AttuneData", "AttuneJSON"]),
+        .testTarget(
+            name: "AttuneServerTests",
+            dependencies: [
+                "AttuneServer", "Attune", "AttuneCPU", "AttuneGeneration", "AttuneJSON", "AttuneTensor", "AttuneText",
+            ]),
         .testTarget(name: "AttuneCommandTests", dependencies: ["Attune", "AttuneJSON"]),
     ],
     swiftLanguageModes: [.v6],

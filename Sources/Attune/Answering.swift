@@ -32,14 +32,8 @@ public final class Answering {
         form = try Recipe(set: ["prompt_template=\(name)"]).promptForm()
         encoder = RowEncoder(encoder: TokenizerEncoder(model.tokenizer), renderer: renderer, form: form)
         if let saved, template == nil {
-            let tokens = encoder.encode(try form.prompt(instruction: saved.goldenQuestion, renderer: renderer))
-            if let place = zip(tokens, saved.goldenIDs).enumerated().first(where: { $0.element.0 != $0.element.1 })?
-                .offset
-            {
-                throw ModelError.mismatch(
-                    "the tokenizer or template is not the one trained with: token \(place) of the golden prompt is "
-                        + "\(tokens[place]), was \(saved.goldenIDs[place])")
-            }
+            try saved.check(
+                form: form, encoder: encoder, renderer: renderer, folder: adapterFolder ?? model.directory.path)
         }
         loop = try model.makeLoop(cacheTokens: cacheTokens, adapters: adapters)
     }

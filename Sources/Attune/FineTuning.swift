@@ -29,6 +29,7 @@ public final class FineTuning {
         return recipe.method == .lora || recipe.method == .qlora ? base + trainableCount : base
     }
     private static let adapterName = "default"
+    private let instructions: [String]
 
     /// Where to go on.
     public enum Resumption: Sendable {
@@ -57,6 +58,8 @@ public final class FineTuning {
 
         let (train, test) = try Self.readExamples(recipe, trainFile)
         testExamples = test
+        let instructions = PromptContract.sharedInstructions(of: train)
+        self.instructions = instructions
         let encoder = try Self.rowEncoder(recipe, model)
         let prepared = try PreparedRows(
             train, encoder: encoder, maxLength: recipe.preparationLength, overlength: recipe.overlength)
@@ -104,7 +107,7 @@ public final class FineTuning {
         }
         self.notices = notices
         let store = CheckpointStore(folder: folder, limit: options.saveTotalLimit) { staged, progress, steps, epoch in
-            try Self.saveResult(recipe, model, to: staged.temporaryPath)
+            try Self.saveResult(recipe, model, instructions, to: staged.temporaryPath)
             let text = Self.trainerState(recipe, progress, totalSteps: steps, epoch: epoch).text
             try AtomicFile.write(Array(text.utf8), to: staged.path(of: "trainer_state.json"))
         }
@@ -145,7 +148,7 @@ public final class FineTuning {
 
     private func writeResult() throws {
         let folder = recipe.outputDirectory
-        try Self.saveResult(recipe, model, to: folder)
+        try Self.saveResult(recipe, model, instructions, to: folder)
         let state = Self.trainerState(
             recipe, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
         try AtomicFile.write(Array(state.text.utf8), to: Folder.path(folder, "trainer_state.json"))
@@ -158,7 +161,9 @@ public final class FineTuning {
     }
 
     /// The adapter, or the trained model, with the files that travel along.
-    private static func saveResult(_ recipe: Recipe, _ model: LanguageModel, to folder: String) throws {
+    private static func saveResult(
+        _ recipe: Recipe, _ model: LanguageModel, _ instructions: [String], to folder: String
+    ) throws {
         if recipe.method == .full || recipe.method == .freeze {
             let isRandom = model.directory.weightFiles.isEmpty
             let source: any DecoderSource =
@@ -169,7 +174,7 @@ public final class FineTuning {
             try model.decoder.saveAdapter(adapterName, base: recipe.modelPath ?? "", to: folder)
         }
         try Companions.copy(of: model.directory, to: folder)
-        try PromptContract(recipe, model).write(to: folder)
+        try PromptContract(recipe, model, instructions: instructions).write(to: folder)
     }
 
     private static func readExamples(_ recipe: Recipe, _ trainFile: String) throws -> ([Example], [Example]) {

@@ -1,6 +1,7 @@
 import AttuneData
 import AttuneFiles
 import AttuneJSON
+import AttuneModels
 import AttuneText
 import AttuneTraining
 
@@ -17,8 +18,11 @@ public struct PromptContract: Sendable, Equatable {
     public let goldenQuestion = "Classify this support ticket: My order arrived damaged"
     /// The tokens.
     public let goldenIDs: [Int32]
+    /// Instructions shared by many training rows; a chat message that begins with one is parted into instruction and input.
+    public let instructions: [String]
 
-    init(_ recipe: Recipe, _ model: LanguageModel) throws {
+    init(_ recipe: Recipe, _ model: LanguageModel, instructions: [String]) throws {
+        self.instructions = instructions
         template = recipe.promptTemplate
         stopIDs = model.endOfSequence.sorted()
         let encoder = try FineTuning.rowEncoder(recipe, model)
@@ -38,6 +42,7 @@ public struct PromptContract: Sendable, Equatable {
             let golden = json["golden_token_ids"]?.arrayValue?.compactMap(\.intValue)
         else { throw .invalid(path: path, problem: "is not a prompt contract") }
         self.template = template
+        instructions = json["instructions"]?.arrayValue?.compactMap(\.stringValue) ?? []
         stopIDs = stops.map { Int32(truncatingIfNeeded: $0) }
         goldenIDs = golden.map { Int32(truncatingIfNeeded: $0) }
     }
@@ -49,7 +54,49 @@ public struct PromptContract: Sendable, Equatable {
         let json: JSON = [
             "prompt_template": JSON(template), "stop_token_ids": ids(stopIDs),
             "golden_question": JSON(goldenQuestion), "golden_token_ids": ids(goldenIDs),
+            "instructions": .array(instructions.map { JSON($0) }),
         ]
         try AtomicFile.write(json.utf8(.pretty), to: Folder.path(folder, Self.fileName))
+    }
+
+    /// Instructions that at least two rows with an input share, the most frequent first.
+    static func sharedInstructions(of examples: [Example]) -> [String] {
+        var counts: [ByteString: Int] = [:]
+        for example in examples {
+            guard case .instruction(_, let instruction, let input, _) = example.content, !input.isEmpty,
+                !instruction.isEmpty, instruction.utf8.count <= 4096
+            else { continue }
+            counts[ByteString(instruction), default: 0] += 1
+        }
+        return counts.filter { $0.value > 1 }
+            .sorted { ($0.value, $1.key.string) > ($1.value, $0.key.string) }
+            .prefix(64).map(\.key.string)
+    }
+
+    /// Compares the golden prompt's tokens with what tokenizer and form give today.
+    /// - Throws: `ModelError.mismatch` naming the first token that differs.
+    public func check(
+        form: PromptForm, encoder: RowEncoder, renderer: TemplateRenderer?, folder: String
+    ) throws {
+        let tokens = encoder.encode(try form.prompt(instruction: goldenQuestion, renderer: renderer))
+        guard tokens != goldenIDs else { return }
+        let place = zip(tokens, goldenIDs).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+        let differing = place ?? min(tokens.count, goldenIDs.count)
+        let now = differing < tokens.count ? "\(tokens[differing])" : "missing"
+        let then = differing < goldenIDs.count ? "\(goldenIDs[differing])" : "missing"
+        throw ModelError.mismatch(
+            "\(folder): the tokenizer or template is not the one trained with: token \(differing) of the golden prompt is "
+                + "\(now), was \(then); take the tokenizer and template the training saved, or train again")
+    }
+}
+
+extension LanguageModel {
+    /// The form and encoder of prompts under a `prompt_template` by name or file.
+    /// - Throws: `RecipeError`, `DataError` for a template that cannot be read, `TemplateError`.
+    public func prompts(template: String) throws -> (form: PromptForm, encoder: RowEncoder) {
+        let form = try Recipe(set: ["prompt_template=\(template)"]).promptForm()
+        let encoder = RowEncoder(
+            encoder: TokenizerEncoder(tokenizer), renderer: try renderer(), form: form)
+        return (form, encoder)
     }
 }

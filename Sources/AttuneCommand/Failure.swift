@@ -5,6 +5,7 @@ import AttuneFiles
 import AttuneGeneration
 import AttuneJSON
 import AttuneModels
+import AttuneServer
 import AttuneTensor
 import AttuneText
 import AttuneTraining
@@ -76,6 +77,7 @@ enum Failure {
             is ScoreError:
             Code.badData
         case is TensorError: Code.failed
+        case let error as ServerError: error.isUsage ? Code.usage : Code.unavailable
         case is CocoaError: Code.inputOutput
         default: Code.failed
         }

@@ -93,6 +93,9 @@ public actor Engine {
     /// Blocks of the cache that nobody holds, and all blocks.
     public var blocks: (free: Int, all: Int) { (loop.freeBlockCount, loop.blockCount) }
 
+    /// Runs a job on the engine's thread between two steps, for work that shares the model or its kernels' threads.
+    public func betweenSteps<Value: Sendable>(_ job: @Sendable () throws -> Value) rethrows -> Value { try job() }
+
     /// Refuses new requests, lets those taken finish, and after `timeout` ends the rest with the reason `abort`.
     public func drain(timeout: Duration) async {
         door.close()

@@ -38,7 +38,14 @@ final class EngineDoor: Sendable {
         self.cacheLength = cacheLength
     }
 
-    var metrics: EngineMetrics { state.withLock { $0.metrics } }
+    /// As of the last step, but for those who wait: they count from the moment they are taken.
+    var metrics: EngineMetrics {
+        state.withLock { state in
+            var metrics = state.metrics
+            metrics.waiting = state.mail.arrivals.reduce(state.waitingRequests) { $0 + $1.request.options.n }
+            return metrics
+        }
+    }
     var isIdle: Bool { state.withLock { $0.mail.isEmpty } }
 
     /// Takes a request or refuses it. Returns its ticket and whether the engine must be woken.

@@ -94,6 +94,48 @@ public final class InferencePass {
         let rows = tokens.count
         precondition(rows <= capacity && logitRows.count <= logitCapacity, "\(rows) rows in a pass for \(capacity)")
         precondition(rows == segments.tokenCount, "segments of another batch")
+        try runBlocks(tokens, segments, cache: cache, adapterRuns: adapterRuns)
+        let backend = model.backend
+        let count = logitRows.count
+        let out = workspace[logits, rows: count]
+        guard count > 0 else { return out }
+        let last = workspace[streams[model.blocks.count % 2], rows: rows]
+        backend.gatherRows(workspace[gathered, rows: count], last, rows: logitRows)
+        model.finalNorm.forward(
+            workspace[normed, rows: count], rstd: workspace[rstd, rows: count], workspace[gathered, rows: count],
+            backend)
+        backend.linear(
+            out, workspace[normed, rows: count], model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
+        let c = model.configuration
+        if c.logitScale != 1 || c.logitSoftcap > 0 {
+            backend.finishLogits(out, logitScale: c.logitScale, softcap: c.logitSoftcap)
+        }
+        return out
+    }
+
+    /// Runs the rows without a cache and returns their states behind the last norm.
+    ///
+    /// - Returns: [T, hiddenSize] in the compute type, valid until the next run; T is at most `logitCapacity`.
+    /// - Throws: `TensorError.outOfMemory` when a rotation table must grow and cannot.
+    public func hiddenStates(
+        _ tokens: [Int32], _ segments: SegmentTable, adapterRuns: [AdapterRun]
+    ) throws(TensorError) -> Tensor {
+        let rows = tokens.count
+        precondition(rows <= min(capacity, logitCapacity), "\(rows) rows in a pass for \(logitCapacity)")
+        precondition(rows == segments.tokenCount, "segments of another batch")
+        try runBlocks(tokens, segments, cache: nil, adapterRuns: adapterRuns)
+        let out = workspace[normed, rows: rows]
+        model.finalNorm.forward(
+            out, rstd: workspace[rstd, rows: rows], workspace[streams[model.blocks.count % 2], rows: rows],
+            model.backend)
+        return out
+    }
+
+    /// Leaves the states behind the last block in its stream.
+    private func runBlocks(
+        _ tokens: [Int32], _ segments: SegmentTable, cache: (pools: KVCache, rows: [Int32])?, adapterRuns: [AdapterRun]
+    ) throws(TensorError) {
+        let rows = tokens.count
         let backend = model.backend
         try model.coverRopes(segments.longestKeyCount)
         let pass = Pass(
@@ -113,20 +155,5 @@ public final class InferencePass {
                 workspace[streams[(block.index + 1) % 2], rows: rows], t, rope: model.rope(of: block),
                 cache: blockCache, pass)
         }
-        let count = logitRows.count
-        let out = workspace[logits, rows: count]
-        guard count > 0 else { return out }
-        let last = workspace[streams[model.blocks.count % 2], rows: rows]
-        backend.gatherRows(workspace[gathered, rows: count], last, rows: logitRows)
-        model.finalNorm.forward(
-            workspace[normed, rows: count], rstd: workspace[rstd, rows: count], workspace[gathered, rows: count],
-            backend)
-        backend.linear(
-            out, workspace[normed, rows: count], model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
-        let c = model.configuration
-        if c.logitScale != 1 || c.logitSoftcap > 0 {
-            backend.finishLogits(out, logitScale: c.logitScale, softcap: c.logitSoftcap)
-        }
-        return out
     }
 }
