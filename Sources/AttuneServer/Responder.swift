@@ -110,15 +110,19 @@ struct Responder: HTTPResponder {
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
             throw tooLarge(connection)
         }
-        var bytes: [UInt8] = []
+        let body = try await collect(request, connection, limit)
+        return try await service.pool.run { try Self.object(body) }
+    }
+
+    private func collect(_ request: Request, _ connection: Connection, _ limit: Int) async throws -> [UInt8] {
         let alarm = connection.closeUnless(within: service.options.bodyTimeout)
         defer { alarm?.cancel() }
+        var bytes: [UInt8] = []
         for try await buffer in request.body {
             guard bytes.count + buffer.readableBytes <= limit else { throw tooLarge(connection) }
             bytes.append(contentsOf: buffer.readableBytesView)
         }
-        let body = bytes
-        return try await service.pool.run { try Self.object(body) }
+        return bytes
     }
 
     private static func object(_ body: [UInt8]) throws(APIError) -> JSON {

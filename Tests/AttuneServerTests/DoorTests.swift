@@ -162,11 +162,11 @@ import Testing
         let endless = try await Wire.away { [port = server.port] in
             let wire = try Wire(port: port)
             wire.send(Array("GET /health HTTP/1.1\r\n".utf8))
-            var sent = 0
-            while sent < 1_000_000, wire.send(Array("a: b\r\n".utf8)) { sent += 1 }
-            return sent
+            let many = Array(String(repeating: "a: b\r\n", count: 10_000).utf8)
+            for _ in 0..<100 where !wire.send(many) { break }
+            return (try? wire.head().status) ?? 0
         }
-        #expect(endless < 1_000_000)
+        #expect(endless == 400 || endless == 431 || endless == 0, "\(endless)")
         #expect(try await server.get("/health", headers: (0..<100).map { ("x-header-\($0)", "v") }).status == 200)
     }
 

@@ -88,7 +88,7 @@ import Testing
                     _ = try wire.head()
                     while wire.received.count < 2000 { guard wire.fill() else { break } }
                 } else {
-                    Thread.sleep(forTimeInterval: 0.1)
+                    Thread.sleep(forTimeInterval: 0.2)
                 }
                 wire.disconnect()
             }
@@ -238,7 +238,7 @@ import Testing
         let server = try await TestServer.shared.value
         let deep = String(repeating: "(", count: 60_000) + "a" + String(repeating: ")", count: 60_000)
         var nested: JSON = ["type": "string"]
-        for _ in 0..<25 { nested = ["type": "array", "items": nested] }
+        for _ in 0..<8 { nested = ["type": "array", "items": nested] }
         let wide: JSON = .object(
             JSONObject((0..<5000).map { (key: "p\($0)", value: ["type": "string", "maxLength": 10_000]) }))
         let start = ContinuousClock.now
@@ -314,12 +314,12 @@ import Testing
             Task {
                 try await Wire.away {
                     let wire = try Wire(port: port)
-                    wire.send(Self.bytes(["max_tokens": 60, "stream": JSON(place % 2 == 0)]))
+                    wire.send(Self.bytes(["max_tokens": 300, "stream": JSON(place % 2 == 0)]))
                     return try wire.answer()
                 }
             }
         }
-        try await Task.sleep(for: .milliseconds(150))
+        try await server.waitUntil(texts: 12)
         async let stopping: Void = server.stop()
         for request in requests {
             let answer = try await request.value
@@ -347,7 +347,7 @@ import Testing
                 return try wire.answer()
             }
         }
-        try await Task.sleep(for: .milliseconds(150))
+        try await server.waitUntil(texts: 1)
         let start = ContinuousClock.now
         try await server.stop()
         #expect(ContinuousClock.now - start < .seconds(4))

@@ -63,6 +63,18 @@ final class TestServer: Sendable {
         return false
     }
 
+    /// Waits until that many texts run or wait.
+    func waitUntil(texts: Int) async throws {
+        for _ in 0..<3000 {
+            let text = try await get("/metrics").text
+            let counts = text.split(separator: "\n").filter {
+                $0.hasPrefix("attune:num_requests_running{") || $0.hasPrefix("attune:num_requests_waiting{")
+            }.compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
+            if counts.reduce(0, +) >= Double(texts) { return }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     // MARK: Requests
 
     func get(_ path: String, headers: [(String, String)] = []) async throws -> Wire.Answer {

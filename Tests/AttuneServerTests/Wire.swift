@@ -1,5 +1,4 @@
 import AttuneJSON
-import Dispatch
 import Foundation
 
 #if canImport(Glibc)
@@ -46,7 +45,6 @@ final class Wire: @unchecked Sendable {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
     private var isOpen = true
-    private static let queue = DispatchQueue(label: "wire", attributes: .concurrent)
 
     /// Connects to a port of this machine. A small receive buffer makes a slow reader of it.
     init(port: Int, receiveBuffer: Int32? = nil) throws {
@@ -169,10 +167,11 @@ final class Wire: @unchecked Sendable {
 
     // MARK: Requests
 
-    /// Runs blocking work away from the threads the server needs.
+    /// Runs blocking work on a thread of its own, away from those the server needs.
     static func away<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result { try work() }) }
+            let thread = Thread { continuation.resume(with: Result { try work() }) }
+            thread.start()
         }
     }
 

@@ -48,6 +48,8 @@ weather = {
         },
     },
 }
+# Random weights find no end by themselves: five tokens, then the end.
+ends = {"min_tokens": 5, "logit_bias": {"2": 100}}
 hello = [{"role": "user", "content": "Hello there"}]
 
 
@@ -133,7 +135,9 @@ def responses(client):
     name = "./merged_model"
     whole = client.responses.create(model=name, input="Hello", max_output_tokens=20, instructions="Be brief")
     check(isinstance(whole.output_text, str) and whole.usage.output_tokens <= 20, "responses")
-    with client.responses.stream(model=name, input="Hello", max_output_tokens=20, temperature=0) as events:
+    with client.responses.stream(
+        model=name, input="Hello", max_output_tokens=20, temperature=0, extra_body=ends
+    ) as events:
         text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
         final = events.get_final_response()
     check(text == final.output_text, "streamed responses")
@@ -202,8 +206,9 @@ async def the_agents(url, key):
         "chat": agents.OpenAIChatCompletionsModel(model=name, openai_client=client),
     }
     short = agents.ModelSettings(max_tokens=60, temperature=0)
+    ending = agents.ModelSettings(max_tokens=60, temperature=0, extra_body=ends)
     for kind, spoken in kinds.items():
-        plain = agents.Agent(name="plain", model=spoken, model_settings=short, instructions="Be brief")
+        plain = agents.Agent(name="plain", model=spoken, model_settings=ending, instructions="Be brief")
         result = await agents.Runner.run(plain, "Hello")
         check(isinstance(result.final_output, str), f"agents, {kind}: an answer")
         result = agents.Runner.run_streamed(plain, "Hello")
@@ -242,7 +247,8 @@ async def the_agents(url, key):
         # After the call its result goes back to the model, which answers.
         tired = agents.Agent(
             name="tired", model=spoken, tools=[get_weather],
-            model_settings=agents.ModelSettings(max_tokens=100, tool_choice="required", temperature=0))
+            model_settings=agents.ModelSettings(
+                max_tokens=100, tool_choice="required", temperature=0, parallel_tool_calls=False, extra_body=ends))
         result = await agents.Runner.run(tired, "Hello", max_turns=4)
         check(isinstance(result.final_output, str), f"agents, {kind}: a call and its answer")
 
@@ -251,7 +257,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         # The tutorial serves and asks for ./merged_model.
         shutil.copytree(model, pathlib.Path(folder) / "merged_model")
-        with Server("./merged_model", "--quiet", cwd=folder) as server:
+        with Server("./merged_model", "--quiet", "--max-model-len", "256", cwd=folder) as server:
             client = openai.OpenAI(base_url=server.url + "/v1", api_key="unused")
             the_tutorial(client)
             check(server.stop() == 0, "a stop is a success")
