@@ -105,7 +105,7 @@ import Testing
     @Test func logLinesCannotBeForged() async throws {
         let server = try await TestServer.start(TestServer.tinyModel())
         defer { Task { try await server.stop() } }
-        _ = try await server.get("/a\u{1B}[31m%0aforged")
+        _ = try await server.get("/a%1B[31m%0aattune:forged")
         _ = try await server.chat(["model": "x\nattune: forged\u{2028}y"])
         #expect(server.lines.count >= 2)
         for line in server.lines {

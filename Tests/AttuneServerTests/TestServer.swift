@@ -55,7 +55,7 @@ final class TestServer: Sendable {
 
     /// Waits until no block of the cache is held.
     func blocksAreFree() async -> Bool {
-        for _ in 0..<600 {
+        for _ in 0..<2000 {
             let blocks = await model.blocks
             if blocks.free == blocks.all { return true }
             try? await Task.sleep(for: .milliseconds(10))

@@ -186,7 +186,8 @@ async def asynchronous(url, key):
     async for _ in stream:
         break
     await stream.close()
-    check(True, "an abandoned stream")
+    check((await client.models.list()).data, "the server goes on after an abandoned stream")
+    await client.close()
 
 
 async def the_agents(url, key):
@@ -251,6 +252,7 @@ async def the_agents(url, key):
                 max_tokens=100, tool_choice="required", temperature=0, parallel_tool_calls=False, extra_body=ends))
         result = await agents.Runner.run(tired, "Hello", max_turns=4)
         check(isinstance(result.final_output, str), f"agents, {kind}: a call and its answer")
+    await client.close()
 
 
 def main():
