@@ -66,7 +66,8 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         .testTarget(name: "AttuneTrackingTests", dependencies: ["AttuneTracking", "AttuneJSON"]),
         .testTarget(
-            name: "AttuneTrainingTests", dependencies: ["AttuneTraining", "AttuneCPU", "AttuneJSON"]),
+            name: "AttuneTrainingTests", dependencies: ["AttuneTraining", "AttuneCPU", "AttuneJSON"],
+            resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AttuneGenerationTests",
             dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneTensor", "AttuneJSON"]),

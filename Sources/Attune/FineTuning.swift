@@ -19,8 +19,9 @@ public final class FineTuning {
     public let testExamples: [Example]
     /// The loop.
     public let trainer: Trainer
-    /// Problems of checkpoints that were passed over when resuming.
+    /// What there is to say about going on: damaged checkpoints that were passed over, keys of the recipe that have changed.
     public let notices: [String]
+    private let store: CheckpointStore
     /// Parameters trained, and all parameters with them.
     public var trainableCount: Int { model.decoder.trainableParameters.reduce(0) { $0 + $1.value.count } }
     /// Trained and frozen parameters.
@@ -89,28 +90,26 @@ public final class FineTuning {
         try decoder.prepareTraining(recipe.trainingMode(adapter: Self.adapterName))
         let options = recipe.trainingOptions()
         let optimizer = try Optimizer(decoder.trainableParameters, options: options, backend: backend)
-        var notices: [String] = []
-        var state = TrainingProgress()
-        let folder = recipe.outputDirectory
-        switch resume {
-        case .path(let path): state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
-        case .newest:
-            let found = CheckpointStore.newestComplete(in: folder)
-            notices = found.problems
-            if let path = found.path {
-                state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
-            }
-        case nil: break
-        }
-        self.notices = notices
-        let store = CheckpointStore(folder: folder, limit: options.saveTotalLimit) { staged, progress, steps, epoch in
+        let identity = try RunIdentity(
+            recipe: recipe, baseFiles: model.directory.weightFiles, train: plan, evaluation: evaluationPlan)
+        let store = CheckpointStore(
+            folder: recipe.outputDirectory, limit: options.saveTotalLimit, identity: identity
+        ) { staged, progress, steps, epoch in
             try Self.saveResult(recipe, model, to: staged.temporaryPath)
-            let text = Self.trainerState(recipe, progress, totalSteps: steps, epoch: epoch).text
+            let text = Self.trainerState(recipe, model, progress, totalSteps: steps, epoch: epoch).text
             try AtomicFile.write(Array(text.utf8), to: staged.path(of: "trainer_state.json"))
         }
+        var resumption = CheckpointStore.Resumption()
+        switch resume {
+        case .path(let path): resumption = try store.resume(from: path, model: decoder, optimizer: optimizer)
+        case .newest: resumption = try store.resumeNewest(model: decoder, optimizer: optimizer)
+        case nil: break
+        }
+        notices = resumption.notices
+        self.store = store
         trainer = try Trainer(
             model: decoder, train: plan, evaluation: evaluationPlan, endOfSequence: model.endOfSequence,
-            options: options, optimizer: optimizer, checkpoints: options.saving == .no ? nil : store, state: state)
+            options: options, optimizer: optimizer, checkpoints: store, state: resumption.progress)
     }
 
     /// Runs to the end (or until `shouldStop`) and writes the result.
@@ -126,11 +125,8 @@ public final class FineTuning {
         let finish = try trainer.run(shouldStop: shouldStop, report: report)
         guard finish.reason != .interrupted else { return finish }
         if trainer.options.loadsBest, let best = trainer.progress.bestStep {
-            let path = Folder.path(folder, "checkpoint-\(best)")
-            if Folder.exists(path) {
-                _ = try CheckpointStore.restore(path, model: model.decoder, optimizer: trainer.optimizer)
-                report(.notice("the result is the best checkpoint, step \(best)"))
-            }
+            let problem = try store.loadBest(step: best, into: model.decoder)
+            report(.notice(problem ?? "the result is the best checkpoint, step \(best)"))
         }
         try writeResult()
         let history = trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
@@ -147,7 +143,7 @@ public final class FineTuning {
         let folder = recipe.outputDirectory
         try Self.saveResult(recipe, model, to: folder)
         let state = Self.trainerState(
-            recipe, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
+            recipe, model, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
         try AtomicFile.write(Array(state.text.utf8), to: Folder.path(folder, "trainer_state.json"))
         let plot = lossPlot
         if !plot.isEmpty {
@@ -190,7 +186,7 @@ public final class FineTuning {
     }
 
     private static func trainerState(
-        _ recipe: Recipe, _ progress: TrainingProgress, totalSteps: Int, epoch: Double
+        _ recipe: Recipe, _ model: LanguageModel, _ progress: TrainingProgress, totalSteps: Int, epoch: Double
     ) -> TrainerState {
         let options = recipe.trainingOptions()
         var state = TrainerState()
@@ -207,6 +203,13 @@ public final class FineTuning {
         state.bestGlobalStep = progress.bestStep
         if options.loadsBest {
             state.bestModelCheckpoint = progress.bestStep.map { "\(recipe.outputDirectory)/checkpoint-\($0)" }
+        }
+        state.totalFlops = model.decoder.trainingOperations(tokens: progress.tokensSeen)
+        state.statefulCallbacks["TrainerControl"] = TrainerState.trainerControl(stopping: progress.step >= totalSteps)
+        if let patience = options.earlyStoppingPatience {
+            state.statefulCallbacks["EarlyStoppingCallback"] = TrainerState.earlyStopping(
+                patience: patience, threshold: options.earlyStoppingThreshold,
+                counter: progress.evaluationsWithoutImprovement)
         }
         state.logHistory = progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
         return state

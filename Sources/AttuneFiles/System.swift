@@ -172,7 +172,8 @@ package enum System {
         if mkdir(path, 0o777) == 0 { return true }
         let code = errno
         if code == EEXIST { return false }
-        throw FilesError(path: path, operation: "create the folder", code: code)
+        // Nobody asked for something that should be there, so this is no missing input.
+        throw .inputOutput(path: path, operation: "create the folder", code: code)
     }
 
     /// The names in a folder, sorted by bytes, without `.` and `..`.
