@@ -51,6 +51,11 @@ let package = Package(
                 "Attune", "AttuneJSON", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
+        // the tutorial as a program of its own
+        .executableTarget(
+            name: "Tutorial", dependencies: ["Attune"], path: "Examples",
+            exclude: ["support-tickets.jsonl", "tutorial.sh"]),
+
         // tests: one target beside each room
         .testTarget(name: "AttuneJSONTests", dependencies: ["AttuneJSON"]),
         .testTarget(name: "AttuneTensorTests", dependencies: ["AttuneTensor"]),

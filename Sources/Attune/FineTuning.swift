@@ -19,8 +19,11 @@ public final class FineTuning {
     public let testExamples: [Example]
     /// The loop.
     public let trainer: Trainer
-    /// What there is to say about going on: damaged checkpoints that were passed over, keys of the recipe that have changed.
+    /// What should be said before the first step: damaged checkpoints that were passed over, keys of the recipe that have changed,
+    /// memory that is short.
     public let notices: [String]
+    /// The memory the run takes.
+    public let forecast: MemoryForecast
     private let store: CheckpointStore
     /// Parameters trained, and all parameters with them.
     public var trainableCount: Int { model.decoder.trainableParameters.reduce(0) { $0 + $1.value.count } }
@@ -42,7 +45,7 @@ public final class FineTuning {
     /// Reads rows, loads the model and plans the run.
     ///
     /// - Throws: `RecipeError`, `DataError`, `FilesError`, `ModelError`, `TrainingError`, `TensorError`.
-    public init(_ recipe: Recipe, backend: any Backend, resume: Resumption? = nil) throws {
+    public convenience init(_ recipe: Recipe, backend: any Backend, resume: Resumption? = nil) throws {
         let missing = recipe.missing([.model, .trainFile])
         guard missing.isEmpty, let path = recipe.modelPath, let trainFile = recipe.trainFile else {
             throw RecipeError(.badRecipe, missing)
@@ -53,24 +56,31 @@ public final class FineTuning {
         let model = try LanguageModel.load(
             path, dtype: recipe.computeType, quantization: recipe.quantization, backend: backend, isRandom: isRandom,
             seed: recipe.seed)
+        let (train, test) = try Self.readExamples(recipe, trainFile)
+        try self.init(recipe, model: model, train: train, test: test, resume: resume)
+    }
+
+    /// Plans a run over a loaded model and examples at hand.
+    ///
+    /// An adapter that is attached under the name `default` is trained as it is; without one the recipe's is attached.
+    ///
+    /// - Parameters:
+    ///   - train: rows to learn from.
+    ///   - test: rows to evaluate on; may be empty.
+    /// - Throws: `DataError`, `FilesError`, `ModelError`, `TrainingError`, `TensorError`.
+    public init(
+        _ recipe: Recipe, model: LanguageModel, train: [Example], test: [Example] = [], resume: Resumption? = nil
+    ) throws {
+        let decoder = model.decoder
+        let recipe = recipe.adopting(modelDType: decoder.computeType.torchName)
         self.model = model
         self.recipe = recipe
-
-        let (train, test) = try Self.readExamples(recipe, trainFile)
         testExamples = test
         let encoder = try Self.rowEncoder(recipe, model)
         let prepared = try PreparedRows(
             train, encoder: encoder, maxLength: recipe.preparationLength, overlength: recipe.overlength)
         ledger = prepared.ledger
-        let vocabulary = model.configuration.vocabularySize
-        guard
-            model.tokenizer.vocabularySize <= vocabulary
-                || prepared.rows.allSatisfy({ $0.tokens.allSatisfy { $0 < vocabulary } })
-        else {
-            throw ModelError.mismatch(
-                "\(path): rows use tokens beyond the model's vocabulary of \(vocabulary); the tokenizer is another model's"
-            )
-        }
+        try Self.check(prepared.rows, model)
         let plan = try BatchPlan(prepared.rows, options: recipe.batchOptions)
         var evaluationPlan: BatchPlan?
         if !test.isEmpty {
@@ -78,18 +88,28 @@ public final class FineTuning {
             let rows = try PreparedRows(
                 test, encoder: encoder, maxLength: recipe.preparationLength, overlength: .drop
             ).rows
+            try Self.check(rows, model)
             evaluationPlan = try BatchPlan(rows, options: recipe.evaluationBatchOptions)
         }
 
-        let decoder = model.decoder
-        if let initial = recipe.initialAdapter {
-            try model.attachAdapter(initial, named: Self.adapterName)
-        } else if let options = try recipe.loraOptions() {
-            try decoder.attach(Self.adapterName, options, seed: recipe.seed)
+        if decoder.adapters[Self.adapterName] == nil {
+            if let initial = recipe.initialAdapter {
+                try model.attachAdapter(initial, named: Self.adapterName)
+            } else if let options = try recipe.loraOptions() {
+                try decoder.attach(Self.adapterName, options, seed: recipe.seed)
+            }
         }
         try decoder.prepareTraining(recipe.trainingMode(adapter: Self.adapterName))
         let options = recipe.trainingOptions()
-        let optimizer = try Optimizer(decoder.trainableParameters, options: options, backend: backend)
+        forecast = MemoryForecast(
+            decoder, method: decoder.adapters[Self.adapterName].map { .adapter($0, recipe.quantization) } ?? .full,
+            options: options, tokens: max(plan.longestBatch, evaluationPlan?.longestBatch ?? 0))
+        guard forecast.total <= forecast.machine.total else {
+            throw TrainingError(
+                (forecast.warning ?? "the run plans \(MemoryText.words(forecast.total))")
+                    + "; this machine has \(MemoryText.words(forecast.machine.total)) in all")
+        }
+        let optimizer = try Optimizer(decoder.trainableParameters, options: options, backend: decoder.backend)
         let identity = try RunIdentity(
             recipe: recipe, baseFiles: model.directory.weightFiles, train: plan, evaluation: evaluationPlan)
         let store = CheckpointStore(
@@ -105,11 +125,23 @@ public final class FineTuning {
         case .newest: resumption = try store.resumeNewest(model: decoder, optimizer: optimizer)
         case nil: break
         }
-        notices = resumption.notices
+        notices = (forecast.warning.map { [$0] } ?? []) + resumption.notices
         self.store = store
         trainer = try Trainer(
             model: decoder, train: plan, evaluation: evaluationPlan, endOfSequence: model.endOfSequence,
             options: options, optimizer: optimizer, checkpoints: store, state: resumption.progress)
+    }
+
+    /// - Throws: `ModelError` for a token without a row in the embedding.
+    private static func check(_ rows: [TrainingRow], _ model: LanguageModel) throws(ModelError) {
+        let size = model.configuration.vocabularySize
+        guard model.tokenizer.vocabularySize > size else { return }
+        for row in rows {
+            guard let token = row.tokens.first(where: { $0 >= size }) else { continue }
+            throw .mismatch(
+                "\(row.source): token \(token) is beyond the model's vocabulary of \(size); the tokenizer in "
+                    + "\(model.directory.path) is another model's")
+        }
     }
 
     /// Runs to the end (or until `shouldStop`) and writes the result.
@@ -122,7 +154,12 @@ public final class FineTuning {
         try Folder.create(folder)
         AtomicFolder.removeLeftovers(in: folder)
         try AtomicFile.write(Array(recipe.resolvedYAML.utf8), to: Folder.path(folder, "recipe.resolved.yaml"))
-        let finish = try trainer.run(shouldStop: shouldStop, report: report)
+        let log = try RunLog(trainer, reporters: recipe.reporters, folder: folder)
+        let finish = try trainer.run(shouldStop: shouldStop) { event in
+            // A log that cannot be written costs the log, not the run.
+            try? log.follow()
+            report(event)
+        }
         guard finish.reason != .interrupted else { return finish }
         if trainer.options.loadsBest, let best = trainer.progress.bestStep {
             let problem = try store.loadBest(step: best, into: model.decoder)
@@ -151,6 +188,7 @@ public final class FineTuning {
             try AtomicFile.write(Array(plot.svg.utf8), to: Folder.path(folder, "training_loss.svg"))
         }
         try AtomicFile.write(ledger.json.utf8(.pretty), to: Folder.path(folder, "data_ledger.json"))
+        try writeCard()
     }
 
     /// The adapter, or the trained model, with the files that travel along.
