@@ -74,7 +74,9 @@ final class RunLog {
     private static func lines(of path: String, upTo step: Int) -> [UInt8] {
         guard let bytes = try? WholeFile.read(path, limit: 1 << 30) else { return [] }
         let kept = bytes.split(separator: UInt8(ascii: "\n")).filter { line in
-            guard let entry = try? JSON(parsing: line), let reached = entry["current_steps"]?.intValue else { return false }
+            guard let entry = try? JSON(parsing: line), let reached = entry["current_steps"]?.intValue else {
+                return false
+            }
             return reached <= step && entry["train_loss"]?.doubleValue == nil
         }
         return kept.flatMap { $0 + [UInt8(ascii: "\n")] }
