@@ -15,6 +15,7 @@ def without_times(value):
 
 
 TIMED = {"trainer_state.json", "training_state.json"}
+LOG = "trainer_log.jsonl"
 
 
 def outcome(folder):
@@ -26,6 +27,9 @@ def outcome(folder):
         name = str(path.relative_to(folder))
         if path.name in TIMED:
             files[name] = json.dumps(without_times(json.loads(path.read_bytes())), sort_keys=True)
+        elif path.name == LOG:
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            files[name] = json.dumps([{k: v for k, v in line.items() if not k.endswith("_time")} for line in lines])
         elif path.name == "manifest.json":
             listed = json.loads(path.read_bytes())["files"]
             files[name] = json.dumps({k: v for k, v in listed.items() if k not in TIMED}, sort_keys=True)
