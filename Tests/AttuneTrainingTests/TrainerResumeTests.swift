@@ -177,7 +177,7 @@ import Testing
         try run.session(scratch.path("d"), resume: .newest).run()
         #expect(CheckpointStore.steps(in: scratch.path("d")) == [7, 8])
         // Ruined by a rate far too high, the first evaluations stay the best.
-        run.options.learningRate = 1
+        run.options.learningRate = 0.3
         run.options.schedule = .constant
         run.options.evaluation = .steps(1)
         run.options.loadsBest = true
