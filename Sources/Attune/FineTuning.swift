@@ -152,6 +152,10 @@ public final class FineTuning {
     ) throws -> FinishReport {
         let folder = recipe.outputDirectory
         try Folder.create(folder)
+        guard let lock = try FolderLock(folder) else {
+            throw TrainingError("\(folder): another run writes there; wait for its end or choose another output_dir")
+        }
+        defer { withExtendedLifetime(lock) {} }
         AtomicFolder.removeLeftovers(in: folder)
         try AtomicFile.write(Array(recipe.resolvedYAML.utf8), to: Folder.path(folder, "recipe.resolved.yaml"))
         let log = try RunLog(trainer, reporters: recipe.reporters, folder: folder)

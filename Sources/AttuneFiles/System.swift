@@ -73,6 +73,15 @@ package enum System {
 
     package static func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }
 
+    /// Whether an open file or folder could be locked for this holder alone.
+    static func lock(_ descriptor: Int32) -> Bool {
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            let code = errno
+            if code != EINTR { return code != EWOULDBLOCK }
+        }
+        return true
+    }
+
     static func status(ofDescriptor descriptor: Int32, path: String) throws(FilesError) -> Status {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
