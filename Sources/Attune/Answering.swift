@@ -8,11 +8,11 @@ import AttuneTraining
 
 /// Questions put to a model in the form it was trained on, and its answers.
 public final class Answering {
-    private let model: LanguageModel
-    private let encoder: RowEncoder
-    private let form: PromptForm
-    private let renderer: TemplateRenderer?
-    private let loop: GenerationLoop
+    let model: LanguageModel
+    let encoder: RowEncoder
+    let form: PromptForm
+    let renderer: TemplateRenderer?
+    let loop: GenerationLoop
 
     /// - Parameters:
     ///   - template: `prompt_template` by name or file; `nil` takes the contract of the adapter or model, then the chat template,
@@ -21,7 +21,7 @@ public final class Answering {
     ///   - cacheTokens: tokens the cache holds for all running sequences.
     /// - Throws: `FilesError`, `RecipeError`, `TensorError`.
     public init(
-        _ model: LanguageModel, template: String?, adapterFolder: String? = nil, cacheTokens: Int = 16_384,
+        _ model: LanguageModel, template: String? = nil, adapterFolder: String? = nil, cacheTokens: Int = 16_384,
         adapters: Set<String> = []
     ) throws {
         self.model = model
@@ -39,8 +39,9 @@ public final class Answering {
     }
 
     /// Tokens of a question under the form.
-    public func tokens(instruction: String, input: String?) throws -> [Int32] {
-        encoder.encode(try form.prompt(instruction: instruction, input: input, renderer: renderer))
+    public func tokens(instruction: String, input: String?, system: String = "") throws -> [Int32] {
+        encoder.encode(
+            try form.prompt(instruction: instruction, input: input, system: system, renderer: renderer))
     }
 
     /// Tokens of an example's question.
@@ -60,11 +61,24 @@ public final class Answering {
         return model.tokenizer.ids(of: text.text)
     }
 
+    /// One question, answered greedily under the form.
+    /// - Throws: `DataError`, `GenerationError`.
+    public func answer(
+        _ instruction: String, input: String? = nil, maxNewTokens: Int = 256, adapter: String? = nil
+    ) throws -> String {
+        let prompt = try tokens(instruction: instruction, input: input)
+        return try answer([prompt], options: .greedy(maxNewTokens: maxNewTokens), adapter: adapter)[0].text
+    }
+
     /// Answers many prompts in batches.
-    /// - Throws: `GenerationError` for the first impossible prompt.
+    /// - Throws: `GenerationError` for the first impossible prompt, or the first that failed on the way.
     public func answer(
         _ prompts: [[Int32]], options: SamplingOptions, adapter: String?, progress: ((Int) -> Void)? = nil
     ) throws -> [GeneratedText] {
-        try loop.generateAll(prompts, options: options, adapter: adapter, progress: progress).map { $0.texts[0] }
+        let texts = try loop.generateAll(prompts, options: options, adapter: adapter, progress: progress).map {
+            $0.texts[0]
+        }
+        if let error = texts.lazy.compactMap({ $0.finish?.error }).first { throw error }
+        return texts
     }
 }

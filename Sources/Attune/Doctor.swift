@@ -33,7 +33,7 @@ public struct MachineReport: Sendable {
     /// - Throws: `TensorError` when not even the plain CPU backend starts.
     public init() throws {
         let process = ProcessInfo.processInfo
-        system = process.operatingSystemVersionString
+        system = Self.systemName
         #if arch(x86_64)
         architecture = "x86_64"
         #elseif arch(arm64)
@@ -63,6 +63,9 @@ public struct MachineReport: Sendable {
                 name: "temporary_folder", isGood: FileManager.default.isWritableFile(atPath: folder), detail: folder))
         self.checks = checks
     }
+
+    /// The operating system's name and version.
+    public static var systemName: String { ProcessInfo.processInfo.operatingSystemVersionString }
 
     /// x·Wᵀ of fixed numbers, with one instruction set.
     private static func product(isa: InstructionSet) throws -> [Float] {

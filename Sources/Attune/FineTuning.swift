@@ -19,8 +19,12 @@ public final class FineTuning {
     public let testExamples: [Example]
     /// The loop.
     public let trainer: Trainer
-    /// Problems of checkpoints that were passed over when resuming.
+    /// What should be said before the first step: damaged checkpoints that were passed over, keys of the recipe that have changed,
+    /// memory that is short.
     public let notices: [String]
+    /// The memory the run takes.
+    public let forecast: MemoryForecast
+    private let store: CheckpointStore
     /// Parameters trained, and all parameters with them.
     public var trainableCount: Int { model.decoder.trainableParameters.reduce(0) { $0 + $1.value.count } }
     /// Trained and frozen parameters.
@@ -42,7 +46,7 @@ public final class FineTuning {
     /// Reads rows, loads the model and plans the run.
     ///
     /// - Throws: `RecipeError`, `DataError`, `FilesError`, `ModelError`, `TrainingError`, `TensorError`.
-    public init(_ recipe: Recipe, backend: any Backend, resume: Resumption? = nil) throws {
+    public convenience init(_ recipe: Recipe, backend: any Backend, resume: Resumption? = nil) throws {
         let missing = recipe.missing([.model, .trainFile])
         guard missing.isEmpty, let path = recipe.modelPath, let trainFile = recipe.trainFile else {
             throw RecipeError(.badRecipe, missing)
@@ -53,10 +57,25 @@ public final class FineTuning {
         let model = try LanguageModel.load(
             path, dtype: recipe.computeType, quantization: recipe.quantization, backend: backend, isRandom: isRandom,
             seed: recipe.seed)
+        let (train, test) = try Self.readExamples(recipe, trainFile)
+        try self.init(recipe, model: model, train: train, test: test, resume: resume)
+    }
+
+    /// Plans a run over a loaded model and examples at hand.
+    ///
+    /// An adapter that is attached under the name `default` is trained as it is; without one the recipe's is attached.
+    ///
+    /// - Parameters:
+    ///   - train: rows to learn from.
+    ///   - test: rows to evaluate on; may be empty.
+    /// - Throws: `DataError`, `FilesError`, `ModelError`, `TrainingError`, `TensorError`.
+    public init(
+        _ recipe: Recipe, model: LanguageModel, train: [Example], test: [Example] = [], resume: Resumption? = nil
+    ) throws {
+        let decoder = model.decoder
+        let recipe = recipe.adopting(modelDType: decoder.computeType.torchName)
         self.model = model
         self.recipe = recipe
-
-        let (train, test) = try Self.readExamples(recipe, trainFile)
         testExamples = test
         let instructions = PromptContract.sharedInstructions(of: train)
         self.instructions = instructions
@@ -64,15 +83,7 @@ public final class FineTuning {
         let prepared = try PreparedRows(
             train, encoder: encoder, maxLength: recipe.preparationLength, overlength: recipe.overlength)
         ledger = prepared.ledger
-        let vocabulary = model.configuration.vocabularySize
-        guard
-            model.tokenizer.vocabularySize <= vocabulary
-                || prepared.rows.allSatisfy({ $0.tokens.allSatisfy { $0 < vocabulary } })
-        else {
-            throw ModelError.mismatch(
-                "\(path): rows use tokens beyond the model's vocabulary of \(vocabulary); the tokenizer is another model's"
-            )
-        }
+        try Self.check(prepared.rows, model)
         let plan = try BatchPlan(prepared.rows, options: recipe.batchOptions)
         var evaluationPlan: BatchPlan?
         if !test.isEmpty {
@@ -80,40 +91,60 @@ public final class FineTuning {
             let rows = try PreparedRows(
                 test, encoder: encoder, maxLength: recipe.preparationLength, overlength: .drop
             ).rows
+            try Self.check(rows, model)
             evaluationPlan = try BatchPlan(rows, options: recipe.evaluationBatchOptions)
         }
 
-        let decoder = model.decoder
-        if let initial = recipe.initialAdapter {
-            try model.attachAdapter(initial, named: Self.adapterName)
-        } else if let options = try recipe.loraOptions() {
-            try decoder.attach(Self.adapterName, options, seed: recipe.seed)
+        if decoder.adapters[Self.adapterName] == nil {
+            if let initial = recipe.initialAdapter {
+                try model.attachAdapter(initial, named: Self.adapterName)
+            } else if let options = try recipe.loraOptions() {
+                try decoder.attach(Self.adapterName, options, seed: recipe.seed)
+            }
         }
         try decoder.prepareTraining(recipe.trainingMode(adapter: Self.adapterName))
         let options = recipe.trainingOptions()
-        let optimizer = try Optimizer(decoder.trainableParameters, options: options, backend: backend)
-        var notices: [String] = []
-        var state = TrainingProgress()
-        let folder = recipe.outputDirectory
-        switch resume {
-        case .path(let path): state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
-        case .newest:
-            let found = CheckpointStore.newestComplete(in: folder)
-            notices = found.problems
-            if let path = found.path {
-                state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
-            }
-        case nil: break
+        forecast = MemoryForecast(
+            decoder, method: decoder.adapters[Self.adapterName].map { .adapter($0, recipe.quantization) } ?? .full,
+            options: options, tokens: max(plan.longestBatch, evaluationPlan?.longestBatch ?? 0))
+        guard forecast.total <= forecast.machine.total else {
+            throw TrainingError(
+                (forecast.warning ?? "the run plans \(MemoryText.words(forecast.total))")
+                    + "; this machine has \(MemoryText.words(forecast.machine.total)) in all")
         }
-        self.notices = notices
-        let store = CheckpointStore(folder: folder, limit: options.saveTotalLimit) { staged, progress, steps, epoch in
+        let optimizer = try Optimizer(decoder.trainableParameters, options: options, backend: decoder.backend)
+        let identity = try RunIdentity(
+            recipe: recipe, baseFiles: model.directory.weightFiles, train: plan, evaluation: evaluationPlan)
+        let store = CheckpointStore(
+            folder: recipe.outputDirectory, limit: options.saveTotalLimit, identity: identity
+        ) { staged, progress, steps, epoch in
             try Self.saveResult(recipe, model, instructions, to: staged.temporaryPath)
-            let text = Self.trainerState(recipe, progress, totalSteps: steps, epoch: epoch).text
+            let text = Self.trainerState(recipe, model, progress, totalSteps: steps, epoch: epoch).text
             try AtomicFile.write(Array(text.utf8), to: staged.path(of: "trainer_state.json"))
         }
+        var resumption = CheckpointStore.Resumption()
+        switch resume {
+        case .path(let path): resumption = try store.resume(from: path, model: decoder, optimizer: optimizer)
+        case .newest: resumption = try store.resumeNewest(model: decoder, optimizer: optimizer)
+        case nil: break
+        }
+        notices = (forecast.warning.map { [$0] } ?? []) + resumption.notices
+        self.store = store
         trainer = try Trainer(
             model: decoder, train: plan, evaluation: evaluationPlan, endOfSequence: model.endOfSequence,
-            options: options, optimizer: optimizer, checkpoints: options.saving == .no ? nil : store, state: state)
+            options: options, optimizer: optimizer, checkpoints: store, state: resumption.progress)
+    }
+
+    /// - Throws: `ModelError` for a token without a row in the embedding.
+    private static func check(_ rows: [TrainingRow], _ model: LanguageModel) throws(ModelError) {
+        let size = model.configuration.vocabularySize
+        guard model.tokenizer.vocabularySize > size else { return }
+        for row in rows {
+            guard let token = row.tokens.first(where: { $0 >= size }) else { continue }
+            throw .mismatch(
+                "\(row.source): token \(token) is beyond the model's vocabulary of \(size); the tokenizer in "
+                    + "\(model.directory.path) is another model's")
+        }
     }
 
     /// Runs to the end (or until `shouldStop`) and writes the result.
@@ -124,16 +155,22 @@ public final class FineTuning {
     ) throws -> FinishReport {
         let folder = recipe.outputDirectory
         try Folder.create(folder)
+        guard let lock = try FolderLock(folder) else {
+            throw TrainingError("\(folder): another run writes there; wait for its end or choose another output_dir")
+        }
+        defer { withExtendedLifetime(lock) {} }
         AtomicFolder.removeLeftovers(in: folder)
         try AtomicFile.write(Array(recipe.resolvedYAML.utf8), to: Folder.path(folder, "recipe.resolved.yaml"))
-        let finish = try trainer.run(shouldStop: shouldStop, report: report)
+        let log = try RunLog(trainer, reporters: recipe.reporters, folder: folder)
+        let finish = try trainer.run(shouldStop: shouldStop) { event in
+            // A log that cannot be written costs the log, not the run.
+            try? log.follow()
+            report(event)
+        }
         guard finish.reason != .interrupted else { return finish }
         if trainer.options.loadsBest, let best = trainer.progress.bestStep {
-            let path = Folder.path(folder, "checkpoint-\(best)")
-            if Folder.exists(path) {
-                _ = try CheckpointStore.restore(path, model: model.decoder, optimizer: trainer.optimizer)
-                report(.notice("the result is the best checkpoint, step \(best)"))
-            }
+            let problem = try store.loadBest(step: best, into: model.decoder)
+            report(.notice(problem ?? "the result is the best checkpoint, step \(best)"))
         }
         try writeResult()
         let history = trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
@@ -150,7 +187,7 @@ public final class FineTuning {
         let folder = recipe.outputDirectory
         try Self.saveResult(recipe, model, instructions, to: folder)
         let state = Self.trainerState(
-            recipe, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
+            recipe, model, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
         try AtomicFile.write(Array(state.text.utf8), to: Folder.path(folder, "trainer_state.json"))
         let plot = lossPlot
         if !plot.isEmpty {
@@ -158,6 +195,7 @@ public final class FineTuning {
             try AtomicFile.write(Array(plot.svg.utf8), to: Folder.path(folder, "training_loss.svg"))
         }
         try AtomicFile.write(ledger.json.utf8(.pretty), to: Folder.path(folder, "data_ledger.json"))
+        try writeCard()
     }
 
     /// The adapter, or the trained model, with the files that travel along.
@@ -195,7 +233,7 @@ public final class FineTuning {
     }
 
     private static func trainerState(
-        _ recipe: Recipe, _ progress: TrainingProgress, totalSteps: Int, epoch: Double
+        _ recipe: Recipe, _ model: LanguageModel, _ progress: TrainingProgress, totalSteps: Int, epoch: Double
     ) -> TrainerState {
         let options = recipe.trainingOptions()
         var state = TrainerState()
@@ -212,6 +250,13 @@ public final class FineTuning {
         state.bestGlobalStep = progress.bestStep
         if options.loadsBest {
             state.bestModelCheckpoint = progress.bestStep.map { "\(recipe.outputDirectory)/checkpoint-\($0)" }
+        }
+        state.totalFlops = model.decoder.trainingOperations(tokens: progress.tokensSeen)
+        state.statefulCallbacks["TrainerControl"] = TrainerState.trainerControl(stopping: progress.step >= totalSteps)
+        if let patience = options.earlyStoppingPatience {
+            state.statefulCallbacks["EarlyStoppingCallback"] = TrainerState.earlyStopping(
+                patience: patience, threshold: options.earlyStoppingThreshold,
+                counter: progress.evaluationsWithoutImprovement)
         }
         state.logHistory = progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
         return state

@@ -23,10 +23,13 @@ public enum Merging {
 
     /// Merges, writes a model folder, reads it back and compares it with base + adapter.
     ///
+    /// - Parameters:
+    ///   - dtype: of the result; `nil` for the checkpoint's own.
+    ///   - maximumByteCount: of a file of weights.
     /// - Throws: `FilesError`, `ModelError`, `TensorError`.
     public static func merge(
-        model path: String, adapter: String, dtype: DType?, maximumByteCount: Int, output: String,
-        backend: any Backend
+        model path: String, adapter: String, dtype: DType? = nil,
+        maximumByteCount: Int = ShardedWriter.defaultMaximumByteCount, output: String, backend: any Backend
     ) throws -> Report {
         let base = try LanguageModel.load(path, backend: backend)
         let adapterFolder = try base.attachAdapter(adapter)

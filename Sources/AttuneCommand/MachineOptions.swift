@@ -4,25 +4,44 @@ import AttuneCPU
 import AttuneTensor
 import AttuneTraining
 
-/// Where a verb computes.
+/// What every verb takes: where it computes, and how much it says beside its result.
 struct MachineOptions: ParsableArguments {
     @Option(help: "auto, cpu or cuda[:N].")
     var device = "auto"
     @Option(help: "Threads; 0 for one a core.")
     var threads = 0
+    @Flag(help: "Say nothing but errors on standard error.")
+    var quiet = false
+    @Option(help: "What is said on standard error: debug, info, warning or error.")
+    var logLevel = LogLevel.info
 
     /// The backend asked for.
     /// - Throws: `CommandError` for a device that is not there, `TensorError` when the machine refuses threads.
     func makeBackend() throws -> any Backend {
+        try check()
+        return try CPUBackend(threads: threads == 0 ? nil : threads)
+    }
+
+    /// Refuses what cannot be, for verbs that compute nothing too.
+    /// - Throws: `CommandError`.
+    func check() throws {
         guard let device = RecipeDevice(device) else {
             throw CommandError.usage("--device \(device): no such device; give auto, cpu or cuda[:N]")
         }
+        try Self.check(device)
+        guard (0...4096).contains(threads) else { throw CommandError.usage("--threads \(threads): give 0 to 4096") }
+    }
+
+    /// Refuses devices this build does not have.
+    /// - Throws: `CommandError`.
+    static func check(_ device: RecipeDevice) throws {
         if case .cuda = device {
             throw CommandError.unavailable("--device cuda: this build has no CUDA backend; use --device cpu")
         }
-        guard (0...4096).contains(threads) else { throw CommandError.usage("--threads \(threads): give 0 to 4096") }
-        return try CPUBackend(threads: threads == 0 ? nil : threads)
     }
+
+    /// Where the verb's remarks go.
+    var log: CommandLog { CommandLog(quiet ? .error : logLevel) }
 }
 
 /// How the weights of a model are held.

@@ -1,5 +1,7 @@
 import ArgumentParser
 import Attune
+import AttuneTensor
+import Foundation
 
 /// Which model, in which numbers: shared by every verb that runs one.
 struct ModelOptions: ParsableArguments {
@@ -8,14 +10,17 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "A PEFT adapter folder.")
     var adapter: String?
     @OptionGroup var weights: WeightOptions
-    @Option(help: "Threads; all by default.")
-    var threads: Int?
+    @OptionGroup var machine: MachineOptions
 
     func load() throws -> LanguageModel {
+        let start = ContinuousClock.now
         let loaded = try LanguageModel.load(
             model, dtype: try weights.computeType(), quantization: try weights.quantizationChoice(),
-            backend: try CPUBackend(threads: threads))
+            backend: try machine.makeBackend())
         if let adapter { try loaded.attachAdapter(adapter) }
+        machine.log.line(
+            "loaded \(loaded.directory.path) as \(loaded.decoder.computeType.torchName) on "
+                + "\(loaded.decoder.backend.name) in \(start.duration(to: .now).formatted())", .debug)
         return loaded
     }
 

@@ -1,3 +1,4 @@
+import Attune
 import AttuneJSON
 import Hummingbird
 
@@ -15,7 +16,7 @@ enum Status {
     }
 
     @Sendable static func version(_: JSON, _ call: Call) async throws -> Response {
-        Responder.response(["version": .string(ModelServer.version)])
+        Responder.response(["version": .string(AttuneVersion.current)])
     }
 
     @Sendable static func models(_: JSON, _ call: Call) async throws -> Response {
@@ -30,9 +31,4 @@ enum Status {
         }
         return Responder.response(["object": "list", "data": .array(list)])
     }
-}
-
-extension ModelServer {
-    /// The program's version.
-    public static let version = "0.1.0"
 }

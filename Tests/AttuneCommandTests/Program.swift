@@ -36,12 +36,21 @@ enum Program {
 
     static func run(_ arguments: String...) throws -> Result { try run(arguments) }
 
-    static func run(_ arguments: [String]) throws -> Result {
+    /// - Parameters:
+    ///   - input: what standard input holds; nothing when not given.
+    ///   - program: another executable beside the tests, or one of the system.
+    ///   - environment: variables beside those of the tests.
+    static func run(
+        _ arguments: [String], input: String = "", program: URL? = nil, environment: [String: String] = [:]
+    ) throws -> Result {
         let process = Process()
-        guard let executable else { throw NotBuilt() }
+        guard let executable = program ?? executable else { throw NotBuilt() }
         process.executableURL = executable
         process.arguments = arguments
+        process.currentDirectoryURL = root
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let folder = try Scratch()
+        process.standardInput = try FileHandle(forReadingFrom: URL(filePath: try folder.write("in", input)))
         let output = folder.path("out"), errors = folder.path("err")
         for path in [output, errors] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
         process.standardOutput = try FileHandle(forWritingTo: URL(filePath: output))

@@ -22,20 +22,25 @@ struct Bench: ParsableCommand {
     var trainedShare = 1.0
     @Option(help: "Measured steps.")
     var steps = 3
-    @Option(help: "Threads; 0 for all.")
-    var threads = 0
+    @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON.")
     var json = false
 
-    func run() throws {
+    func run() throws { try Failure.guarding(measure) }
+
+    private func measure() throws {
         guard let shape = BenchShape.all.first(where: { $0.name == shape }) else {
-            throw ValidationError("unknown shape '\(shape)'")
+            throw CommandError.usage(
+                "--shape \(shape): give one of \(BenchShape.all.map(\.name).joined(separator: ", "))")
         }
         guard let type = DType(torchName: dtype), type.isComputeType else {
-            throw ValidationError("unknown dtype '\(dtype)'")
+            throw CommandError.usage("--dtype \(dtype): give float32, bfloat16 or float16")
+        }
+        guard tokens > 0, length > 0, steps > 0, (0...1).contains(trainedShare) else {
+            throw CommandError.usage("--tokens, --length and --steps are at least 1, --trained-share is from 0 to 1")
         }
         let configuration = try DecoderConfiguration(config: shape.config)
-        let backend = try CPUBackend(threads: threads == 0 ? nil : threads)
+        let backend = try machine.makeBackend()
         let bench = try TrainingBench(configuration, method: method, computeType: type, backend: backend)
         let report = try bench.run(
             sequences: max(1, tokens / length), length: length, trainedShare: trainedShare, steps: steps)

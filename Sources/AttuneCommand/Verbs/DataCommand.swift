@@ -19,10 +19,14 @@ struct DataCommand: ParsableCommand {
         var files: [String]
         @Option(help: "A recipe; its columns, form and lengths are used.")
         var recipe: String?
+        @OptionGroup var machine: MachineOptions
         @Flag(help: "Print JSON.")
         var json = false
 
-        func loadRecipe() throws -> Recipe? { try recipe.map { try Recipe(contentsOf: $0) } }
+        func loadRecipe() throws -> Recipe? {
+            try machine.check()
+            return try recipe.map { try Recipe(contentsOf: $0) }
+        }
 
         /// Rows and errors; a file that is not there ends the verb.
         func survey(_ files: [String]) throws -> (rows: [Row], errors: [DataError]) {

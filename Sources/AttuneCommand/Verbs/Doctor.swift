@@ -8,11 +8,13 @@ struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print what this machine offers and check that the kernels compute correctly on it.")
 
+    @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
         try Failure.guarding {
+            try machine.check()
             let report = try MachineReport()
             if json {
                 let checks = report.checks.map { check -> JSON in

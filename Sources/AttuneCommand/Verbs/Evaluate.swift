@@ -27,35 +27,30 @@ struct Evaluate: ParsableCommand {
 
     func run() throws {
         try Failure.guarding {
+            guard limit ?? 1 > 0 else { throw CommandError.usage("--limit \(limit ?? 0): give 1 or more") }
+            guard maxNewTokens > 0 else {
+                throw CommandError.usage("--max-new-tokens \(maxNewTokens): give 1 or more")
+            }
+            guard !compareBase || modelOptions.adapter != nil else {
+                throw CommandError.usage("--compare-base: there is no adapter to compare with the base; give --adapter")
+            }
             let all = try Example.examples(of: [data])
             let examples = Array(all.prefix(limit ?? all.count))
+            guard !examples.isEmpty else { throw CommandError.badData("\(data): holds no rows; add some") }
             let model = try modelOptions.load()
             let adapters: Set<String> = modelOptions.adapterName.map { [$0] } ?? []
             let answering = try Answering(
                 model, template: promptTemplate, adapterFolder: modelOptions.adapter, adapters: adapters)
-            let tuned = try predictions(examples, answering, adapter: modelOptions.adapterName)
-            let base = compareBase ? try predictions(examples, answering, adapter: nil) : nil
-            let result = EvaluationResult(tuned, base: base)
+            let log = modelOptions.machine.log
+            let result = try answering.evaluate(
+                examples, maxNewTokens: maxNewTokens, adapter: modelOptions.adapterName, comparesBase: compareBase
+            ) { log.passing("\($0) of \($1) answers") }
+            log.clear()
             if let report {
                 let text = report.hasSuffix(".html") ? result.html : result.markdown
                 try AtomicFile.write(Array(text.utf8), to: report)
             }
             print(json ? result.json.text() : result.text())
-        }
-    }
-
-    private func predictions(
-        _ examples: [Example], _ answering: Answering, adapter: String?
-    ) throws -> [Prediction] {
-        var options = SamplingOptions()
-        options.temperature = 0
-        options.maxNewTokens = maxNewTokens
-        let answers = try answering.answer(
-            try examples.map(answering.tokens), options: options, adapter: adapter)
-        return zip(examples, answers).map { example, answer in
-            Prediction(
-                row: example.source, prompt: example.question.own, expected: example.answer ?? "", got: answer.text,
-                stopReason: answer.finish?.reason.rawValue ?? "")
         }
     }
 }

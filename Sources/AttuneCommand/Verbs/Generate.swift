@@ -45,7 +45,7 @@ struct Generate: ParsableCommand {
             let adapters: Set<String> = modelOptions.adapterName.map { [$0] } ?? []
             let answering = try Answering(
                 model, template: promptTemplate, adapterFolder: modelOptions.adapter, adapters: adapters)
-            let questions = try questions(answering)
+            let questions = try questions(answering, vocabularySize: model.configuration.vocabularySize)
             let answers = try answering.answer(
                 questions.map(\.tokens), options: options, adapter: modelOptions.adapterName)
             for (question, answer) in zip(questions, answers) {
@@ -78,12 +78,19 @@ struct Generate: ParsableCommand {
         return options
     }
 
-    private func questions(_ answering: Answering) throws -> [(text: String, tokens: [Int32])] {
+    private func questions(
+        _ answering: Answering, vocabularySize: Int
+    ) throws -> [(text: String, tokens: [Int32])] {
         if let prompts {
             return try RowReader.rows(of: [prompts]).map { row in
                 let fields = row.fields
-                if let tokens = fields["tokens"]?.arrayValue {
-                    return ("", tokens.compactMap(\.intValue).map { Int32(truncatingIfNeeded: $0) })
+                if let tokens = try ModelFolder.tokens(row, key: "tokens") {
+                    if let id = tokens.first(where: { $0 >= vocabularySize }) {
+                        throw DataError(
+                            .badData, "token \(id) is beyond the model's vocabulary of \(vocabularySize)",
+                            at: row.source)
+                    }
+                    return ("", tokens)
                 }
                 if let text = fields["prompt"]?.stringValue { return (text, answering.tokens(prompt: text)) }
                 if let messages = fields["messages"] {
@@ -101,6 +108,6 @@ struct Generate: ParsableCommand {
         if let instruction {
             return [(instruction, try answering.tokens(instruction: instruction, input: input))]
         }
-        throw ValidationError("give --prompt, --instruction or --prompts")
+        throw CommandError.usage("give --prompt, --instruction or --prompts; see attune generate --help")
     }
 }

@@ -28,11 +28,13 @@ struct Inspect: ParsableCommand {
     var batch = 4
     @Flag(help: "Plan for running blocks again instead of keeping what they computed.")
     var gradientCheckpointing = false
+    @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
         try Failure.guarding {
+            try machine.check()
             guard (1...65_536).contains(loraR) else { throw CommandError.usage("--lora-r \(loraR): give 1 to 65536") }
             guard (1...1 << 20).contains(maxLength), (1...4096).contains(batch), maxLength * batch <= 1 << 24 else {
                 throw CommandError.usage("--max-length \(maxLength) --batch \(batch): give at most 16777216 tokens")

@@ -18,6 +18,7 @@ struct Merge: ParsableCommand {
     var dtype: String?
     @Option(help: "The largest file, for example 5GB.")
     var maxShardSize: String?
+    @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -26,20 +27,20 @@ struct Merge: ParsableCommand {
             var type: DType?
             if let dtype {
                 guard let named = DType(torchName: dtype), named.isComputeType else {
-                    throw ValidationError("--dtype '\(dtype)': float32, bfloat16 or float16 is expected")
+                    throw CommandError.usage("--dtype \(dtype): give float32, bfloat16 or float16")
                 }
                 type = named
             }
             var limit = ShardedWriter.defaultMaximumByteCount
             if let maxShardSize {
                 guard let bytes = ShardedWriter.byteCount(parsing: maxShardSize), bytes > 0 else {
-                    throw ValidationError("--max-shard-size '\(maxShardSize)': a size such as 5GB is expected")
+                    throw CommandError.usage("--max-shard-size \(maxShardSize): write it as 5GB or 500MB")
                 }
                 limit = bytes
             }
             let report = try Merging.merge(
                 model: model, adapter: adapter, dtype: type, maximumByteCount: limit, output: output,
-                backend: try CPUBackend())
+                backend: try machine.makeBackend())
             if json {
                 let object: JSON = [
                     "max_logit_difference": JSON(report.maximumLogitDifference),

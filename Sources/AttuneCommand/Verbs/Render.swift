@@ -25,11 +25,13 @@ struct Render: ParsableCommand {
     var variables: [String] = []
     @Option(help: "What strftime_now shows: 2026-01-31T12:00:00.")
     var now: String?
+    @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON with the bytes each message produced.")
     var json = false
 
     func run() throws {
         try Failure.guarding {
+            try machine.check()
             let conversation = try WholeFile.readJSON(messages)
             guard let list = (conversation["messages"] ?? conversation).arrayValue else {
                 throw FilesError.invalid(path: messages, problem: "is no list of messages; write [{\"role\": …}, …]")

@@ -22,11 +22,13 @@ struct Tokenize: ParsableCommand {
     var skipSpecialTokens = false
     @Flag(help: "Add the tokens that begin and end a text.")
     var addSpecialTokens = false
+    @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
         try Failure.guarding {
+            try machine.check()
             let isDecodingFile = decode == "" && file != nil
             let sources = [text != nil, file != nil, decode != nil && !isDecodingFile].count { $0 }
             guard sources == 1 else {

@@ -10,6 +10,8 @@ struct Train: ParsableCommand {
         discussion: """
             Example: attune train Recipes/lora.yaml --train-file tickets.jsonl --learning-rate 2e-4
             Every recipe key is a flag too (attune recipe schema lists them); --set key=value does the same.
+            --resume [CHECKPOINT] goes on from the newest checkpoint or the one named; --json prints events; --quiet and
+            --log-level debug|info|warning|error say less or more.
             """)
 
     @Argument(parsing: .captureForPassthrough, help: "RECIPE.yaml and flags.")
@@ -23,10 +25,11 @@ struct Train: ParsableCommand {
         }
         try Failure.guarding {
             let request = try TrainRequest(arguments)
+            try MachineOptions.check(request.recipe.device)
             let backend = try CPUBackend(threads: request.recipe.threads)
             let run = try FineTuning(request.recipe, backend: backend, resume: request.resume)
-            let reporter = TrainReporter(json: request.json, quiet: request.quiet)
-            reporter.begin(run, backend: backend)
+            let reporter = TrainReporter(json: request.json, log: CommandLog(request.logLevel))
+            reporter.begin(run)
             StopSignal.install()
             let finish = try run.run(shouldStop: { StopSignal.isRaised }, report: reporter.show)
             reporter.end(run, finish)
@@ -40,7 +43,7 @@ struct TrainRequest {
     let recipe: Recipe
     var resume: FineTuning.Resumption?
     var json = false
-    var quiet = false
+    var logLevel = LogLevel.info
 
     init(_ arguments: [String]) throws {
         let (flags, rest) = try Recipe.parseFlags(arguments)
@@ -52,7 +55,13 @@ struct TrainRequest {
             let next = place + 1 < rest.count ? rest[place + 1] : nil
             switch word {
             case "--json": json = true
-            case "--quiet": quiet = true
+            case "--quiet": logLevel = .error
+            case "--log-level":
+                guard let next, let level = LogLevel(rawValue: next) else {
+                    throw ValidationError("--log-level: give debug, info, warning or error")
+                }
+                logLevel = level
+                place += 1
             case "--set":
                 guard let next else { throw ValidationError("--set needs key=value") }
                 settings.append(next)
