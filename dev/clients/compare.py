@@ -51,7 +51,9 @@ async def served(url, name, all, at_once):
                 model=name, prompt=ids, max_tokens=tokens, temperature=0)
             return answer.choices[0].text
 
-    return await asyncio.gather(*(one(ids) for ids in all))
+    results = await asyncio.gather(*(one(ids) for ids in all))
+    await client.close()
+    return results
 
 
 def generated(all):

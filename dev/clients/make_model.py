@@ -1,4 +1,5 @@
-"""Writes a tiny random Qwen3 with the pocket's tokenizer and a chat template: form without sense, for the client checks.
+"""Writes a tiny random Qwen3 with the pocket's tokenizer and a chat template: form without sense, for the client checks. Beside it, in
+OUTPUT-adapter, a random LoRA for it.
 
 usage: make_model.py OUTPUT [TEMPLATE.jinja]
 """
@@ -8,6 +9,7 @@ import shutil
 import sys
 
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 root = pathlib.Path(__file__).resolve().parents[2]
@@ -19,7 +21,11 @@ config = Qwen3Config(
     vocab_size=6144, hidden_size=96, intermediate_size=192, num_hidden_layers=3, num_attention_heads=6,
     num_key_value_heads=2, head_dim=16, max_position_embeddings=4096, tie_word_embeddings=True,
     initializer_range=0.1, bos_token_id=0, eos_token_id=2, pad_token_id=3)
-Qwen3ForCausalLM(config).save_pretrained(output)
+decoder = Qwen3ForCausalLM(config)
+decoder.save_pretrained(output)
+tuned = get_peft_model(decoder, LoraConfig(
+    r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False))
+tuned.save_pretrained(str(output) + "-adapter")
 for name in ["tokenizer.json", "tokenizer_config.json"]:
     shutil.copy(root / "Models/pocket" / name, output / name)
 shutil.copy(template, output / "chat_template.jinja")
