@@ -15,7 +15,8 @@ import Testing
         let result = try Program.run(arguments)
         #expect(result.code == 0, "\(result.errors)")
         for words in [
-            "25 tickets to learn from, 5 held out", "exact match 0 of 5", "Exact match on the 5 held-out tickets", "before 0 of 5",
+            "25 tickets to learn from, 5 held out", "exact match 0 of 5", "Exact match on the 5 held-out tickets",
+            "before 0 of 5",
             "after  ", "The checkout page shows an error 500", "base", "tuned", "training_loss.png",
             "greedy agreement", "attune serve \(out)/merged",
         ] {
@@ -43,7 +44,8 @@ import Testing
         #expect(nowhere.code == 66 && nowhere.hasOneErrorLine, "\(nowhere.errors)")
         let tiny = try TinyModel()
         let unsplit = try Program.run(
-            "quickstart", "--model", tiny.path, "--data", try tiny.tickets(), "--output-dir", tiny.beside("out"), "--set",
+            "quickstart", "--model", tiny.path, "--data", try tiny.tickets(), "--output-dir", tiny.beside("out"),
+            "--set",
             "test_size=0", "--set", "eval_strategy=no")
         #expect(unsplit.code == 78 && unsplit.errors.contains("test_size"), "\(unsplit.errors)")
     }

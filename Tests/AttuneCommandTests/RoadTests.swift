@@ -32,7 +32,9 @@ import Testing
     private func evaluates(_ model: TinyModel, _ tuned: [String], _ data: String) throws {
         let html = model.beside("report.html")
         let result = try Program.run(
-            ["evaluate"] + tuned + ["--data", data, "--compare-base", "--report", html, "--max-new-tokens", "24", "--json"])
+            ["evaluate"] + tuned + [
+                "--data", data, "--compare-base", "--report", html, "--max-new-tokens", "24", "--json",
+            ])
         #expect(result.code == 0, "\(result.errors)")
         let report = try #require(try result.lines().first)
         #expect(report["examples"] == 4 && report["exact_match"] == 1, "\(result.output)")
@@ -45,7 +47,10 @@ import Testing
         #expect(try String(contentsOfFile: html, encoding: .utf8).hasPrefix("<!DOCTYPE html>"))
         let markdown = model.beside("report.md")
         let limited = try Program.run(
-            ["evaluate", "--model", model.path, "--data", data, "--limit", "2", "--report", markdown, "--max-new-tokens", "8"])
+            [
+                "evaluate", "--model", model.path, "--data", data, "--limit", "2", "--report", markdown,
+                "--max-new-tokens", "8",
+            ])
         #expect(limited.code == 0 && limited.output.contains("(0 of 2,"), "\(limited.output)\(limited.errors)")
         #expect(limited.output.contains("Expected: ") && limited.output.contains("Got: "))
         #expect(try String(contentsOfFile: markdown, encoding: .utf8).hasPrefix("# Evaluation"))
@@ -71,22 +76,31 @@ import Testing
         #expect(lines[0]["text"] == .string(answer) && lines[0]["finish_reason"] == "stop", "\(lines[0].text())")
         #expect(lines[0].objectValue?.keys == ["prompt", "text", "tokens", "finish_reason"])
         let single = try Program.run(
-            ["generate"] + tuned + ["--instruction", "Classify this support ticket", "--input", examples[0].question.own])
+            ["generate"] + tuned + [
+                "--instruction", "Classify this support ticket", "--input", examples[0].question.own,
+            ])
         #expect(single.output == answer + "\n", "\(single.output)")
-        let base = try Program.run(["generate", "--model", model.path, "--prompts", data, "--max-new-tokens", "4", "--json"])
+        let base = try Program.run([
+            "generate", "--model", model.path, "--prompts", data, "--max-new-tokens", "4", "--json",
+        ])
         #expect(try base.lines()[0]["finish_reason"] == "length")
         // The first token of the answer again, from ids alone.
         let ids = try Program.run(
-            ["tokenize", model.path, "--text", "### Instruction:\nClassify this support ticket\n\n### Input:\n"
-                + "\(examples[0].question.own)\n\n### Response:\n", "--json"])
+            [
+                "tokenize", model.path, "--text",
+                "### Instruction:\nClassify this support ticket\n\n### Input:\n"
+                    + "\(examples[0].question.own)\n\n### Response:\n", "--json",
+            ])
         let tokens = try #require(try ids.lines().first?["ids"])
         let rows = try model.scratch.write("ids.jsonl", (["tokens": tokens] as JSON).text() + "\n")
         let same = try Program.run(["generate"] + tuned + ["--prompts", rows, "--max-new-tokens", "24", "--json"])
         #expect(try same.lines().first?["tokens"] == lines[0]["tokens"], "\(same.errors)")
         let drawn = try [1, 2].map { seed in
             try Program.run(
-                ["generate", "--model", model.path, "--prompt", "a", "--temperature", "1.5", "--seed", "\(seed)",
-                    "--max-new-tokens", "12"]).output
+                [
+                    "generate", "--model", model.path, "--prompt", "a", "--temperature", "1.5", "--seed", "\(seed)",
+                    "--max-new-tokens", "12",
+                ]).output
         }
         #expect(drawn[0] != drawn[1])
         let beyond = try model.scratch.write("beyond.jsonl", "{\"tokens\":[5,9999]}\n")
@@ -111,10 +125,12 @@ import Testing
         #expect((report["max_logit_difference"]?.doubleValue ?? 1) < 1e-2)
         let left = try Program.run("generate", "--model", folder, "--prompts", data, "--max-new-tokens", "24", "--json")
         let right = try Program.run(
-            "generate", "--model", model.path, "--adapter", adapter, "--prompts", data, "--max-new-tokens", "24", "--json")
+            "generate", "--model", model.path, "--adapter", adapter, "--prompts", data, "--max-new-tokens", "24",
+            "--json")
         #expect(left.code == 0 && left.output == right.output, "\(left.errors)")
         let sharded = try Program.run(
-            "merge", "--model", model.path, "--adapter", adapter, "--output", model.beside("sharded"), "--max-shard-size",
+            "merge", "--model", model.path, "--adapter", adapter, "--output", model.beside("sharded"),
+            "--max-shard-size",
             "500KB", "--dtype", "bfloat16")
         #expect(sharded.code == 0, "\(sharded.errors)")
         let config = try JSON(

@@ -33,7 +33,9 @@ import Testing
         #expect((plan["machine_bytes"]?.intValue ?? 0) > 1 << 28)
 
         let step = try #require(events.first { $0["event"] == "step" })
-        for key in ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second", "num_input_tokens_seen"] {
+        for key in [
+            "step", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second", "num_input_tokens_seen",
+        ] {
             #expect(step[key]?.doubleValue != nil, "\(key)")
         }
         let finished = try #require(events.last)
@@ -92,7 +94,8 @@ import Testing
         let data = try model.tickets()
         func lines(_ level: String) throws -> [Substring] {
             let result = try Program.run(
-                "train", "--model", model.path, "--data", data, "--output-dir", model.beside("levels"), "--max-steps", "3",
+                "train", "--model", model.path, "--data", data, "--output-dir", model.beside("levels"), "--max-steps",
+                "3",
                 "--logging-steps", "3", "--threads", "1", "--log-level", level)
             #expect(result.code == 0, "\(result.errors)")
             return result.errors.split(separator: "\n")
