@@ -44,6 +44,10 @@ import Testing
         let perplexity = try #require(report["perplexity"]?.doubleValue)
         let base = try #require(report["base"]?["perplexity"]?.doubleValue)
         #expect(perplexity >= 1 && perplexity < 1.2 && base > 100)
+        // The adapter holds an embedding of its own; the base is compared without it.
+        let alone = try Program.run(
+            "evaluate", "--model", model.path, "--data", data, "--max-new-tokens", "24", "--json")
+        #expect(try alone.lines().first?["perplexity"]?.doubleValue == base)
         #expect(try String(contentsOfFile: html, encoding: .utf8).hasPrefix("<!DOCTYPE html>"))
         let markdown = model.beside("report.md")
         let limited = try Program.run(
