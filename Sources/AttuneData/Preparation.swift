@@ -42,10 +42,7 @@ public struct PreparedRows: Sendable {
         try Self.check(unlearned: unlearned)
         try Self.check(tooLong: tooLong, maxLength: maxLength)
         guard !rows.isEmpty else {
-            throw DataError(
-                .badData,
-                "no row is left to train on; "
-                    + ledger.text(limit: 1).split(separator: "\n").joined(separator: ";"))
+            throw DataError(.badData, "no row is left to train on; \(ledger.text(limit: 1))")
         }
     }
 

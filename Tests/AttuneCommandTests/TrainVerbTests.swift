@@ -144,7 +144,6 @@ import Testing
         Refused(69, "cuda", "--device", "cuda"),
         Refused(78, "device", "--device", "abacus"),
         Refused(64, "log-level", "--log-level", "loud"),
-        Refused(65, "no row", "--max-length", "8", "--overlength", "drop"),
     ]
 
     @Test(arguments: refused)
