@@ -57,21 +57,24 @@ let package = Package(
             exclude: ["support-tickets.jsonl", "tutorial.sh"]),
 
         // tests: one target beside each room
-        .testTarget(name: "AttuneJSONTests", dependencies: ["AttuneJSON"]),
+        .target(name: "AttuneFuzzing", path: "Tests/AttuneFuzzing"),
+        .testTarget(name: "AttuneJSONTests", dependencies: ["AttuneJSON", "AttuneFuzzing"]),
         .testTarget(name: "AttuneTensorTests", dependencies: ["AttuneTensor"]),
         .testTarget(name: "AttuneCPUTests", dependencies: ["AttuneCPU", "AttuneTensor", "CAttuneKernels"]),
         .testTarget(
-            name: "AttuneFilesTests", dependencies: ["AttuneFiles", "AttuneTensor", "AttuneJSON"],
+            name: "AttuneFilesTests", dependencies: ["AttuneFiles", "AttuneTensor", "AttuneJSON", "AttuneFuzzing"],
             resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "AttuneTextTests", dependencies: ["AttuneText", "AttuneJSON"], resources: [.copy("Fixtures")]),
+            name: "AttuneTextTests", dependencies: ["AttuneText", "AttuneJSON", "AttuneFuzzing"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "AttuneDataTests", dependencies: ["AttuneData", "AttuneText", "AttuneJSON"]),
         .testTarget(
             name: "AttuneModelsTests", dependencies: ["AttuneModels", "AttuneCPU", "AttuneFiles", "AttuneJSON"],
             resources: [.copy("Fixtures")]),
         .testTarget(name: "AttuneTrackingTests", dependencies: ["AttuneTracking", "AttuneJSON"]),
         .testTarget(
-            name: "AttuneTrainingTests", dependencies: ["AttuneTraining", "AttuneCPU", "AttuneJSON"]),
+            name: "AttuneTrainingTests", dependencies: ["AttuneTraining", "AttuneCPU", "AttuneJSON"],
+            resources: [.copy("Fixtures")]),
         .testTarget(
             name: "AttuneGenerationTests",
             dependencies: ["AttuneGeneration", "AttuneCPU", "AttuneTensor", "AttuneJSON"]),

@@ -19,10 +19,12 @@ public final class FineTuning {
     public let testExamples: [Example]
     /// The loop.
     public let trainer: Trainer
-    /// What should be said before the first step: checkpoints that were passed over, memory that is short.
+    /// What should be said before the first step: damaged checkpoints that were passed over, keys of the recipe that have changed,
+    /// memory that is short.
     public let notices: [String]
     /// The memory the run takes.
     public let forecast: MemoryForecast
+    private let store: CheckpointStore
     /// Parameters trained, and all parameters with them.
     public var trainableCount: Int { model.decoder.trainableParameters.reduce(0) { $0 + $1.value.count } }
     /// Trained and frozen parameters.
@@ -108,28 +110,26 @@ public final class FineTuning {
                     + "; this machine has \(MemoryText.words(forecast.machine.total)) in all")
         }
         let optimizer = try Optimizer(decoder.trainableParameters, options: options, backend: decoder.backend)
-        var notices = forecast.warning.map { [$0] } ?? []
-        var state = TrainingProgress()
-        let folder = recipe.outputDirectory
-        switch resume {
-        case .path(let path): state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
-        case .newest:
-            let found = CheckpointStore.newestComplete(in: folder)
-            notices += found.problems.map { "passed over: \($0)" }
-            if let path = found.path {
-                state = try CheckpointStore.restore(path, model: decoder, optimizer: optimizer)
-            }
-        case nil: break
-        }
-        self.notices = notices
-        let store = CheckpointStore(folder: folder, limit: options.saveTotalLimit) { staged, progress, steps, epoch in
+        let identity = try RunIdentity(
+            recipe: recipe, baseFiles: model.directory.weightFiles, train: plan, evaluation: evaluationPlan)
+        let store = CheckpointStore(
+            folder: recipe.outputDirectory, limit: options.saveTotalLimit, identity: identity
+        ) { staged, progress, steps, epoch in
             try Self.saveResult(recipe, model, to: staged.temporaryPath)
-            let text = Self.trainerState(recipe, progress, totalSteps: steps, epoch: epoch).text
+            let text = Self.trainerState(recipe, model, progress, totalSteps: steps, epoch: epoch).text
             try AtomicFile.write(Array(text.utf8), to: staged.path(of: "trainer_state.json"))
         }
+        var resumption = CheckpointStore.Resumption()
+        switch resume {
+        case .path(let path): resumption = try store.resume(from: path, model: decoder, optimizer: optimizer)
+        case .newest: resumption = try store.resumeNewest(model: decoder, optimizer: optimizer)
+        case nil: break
+        }
+        notices = (forecast.warning.map { [$0] } ?? []) + resumption.notices
+        self.store = store
         trainer = try Trainer(
             model: decoder, train: plan, evaluation: evaluationPlan, endOfSequence: model.endOfSequence,
-            options: options, optimizer: optimizer, checkpoints: options.saving == .no ? nil : store, state: state)
+            options: options, optimizer: optimizer, checkpoints: store, state: resumption.progress)
     }
 
     /// - Throws: `ModelError` for a token without a row in the embedding.
@@ -152,6 +152,10 @@ public final class FineTuning {
     ) throws -> FinishReport {
         let folder = recipe.outputDirectory
         try Folder.create(folder)
+        guard let lock = try FolderLock(folder) else {
+            throw TrainingError("\(folder): another run writes there; wait for its end or choose another output_dir")
+        }
+        defer { withExtendedLifetime(lock) {} }
         AtomicFolder.removeLeftovers(in: folder)
         try AtomicFile.write(Array(recipe.resolvedYAML.utf8), to: Folder.path(folder, "recipe.resolved.yaml"))
         let log = try RunLog(trainer, reporters: recipe.reporters, folder: folder)
@@ -162,11 +166,8 @@ public final class FineTuning {
         }
         guard finish.reason != .interrupted else { return finish }
         if trainer.options.loadsBest, let best = trainer.progress.bestStep {
-            let path = Folder.path(folder, "checkpoint-\(best)")
-            if Folder.exists(path) {
-                _ = try CheckpointStore.restore(path, model: model.decoder, optimizer: trainer.optimizer)
-                report(.notice("the result is the best checkpoint, step \(best)"))
-            }
+            let problem = try store.loadBest(step: best, into: model.decoder)
+            report(.notice(problem ?? "the result is the best checkpoint, step \(best)"))
         }
         try writeResult()
         let history = trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
@@ -183,7 +184,7 @@ public final class FineTuning {
         let folder = recipe.outputDirectory
         try Self.saveResult(recipe, model, to: folder)
         let state = Self.trainerState(
-            recipe, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
+            recipe, model, trainer.progress, totalSteps: trainer.totalSteps, epoch: trainer.epoch)
         try AtomicFile.write(Array(state.text.utf8), to: Folder.path(folder, "trainer_state.json"))
         let plot = lossPlot
         if !plot.isEmpty {
@@ -228,7 +229,7 @@ public final class FineTuning {
     }
 
     private static func trainerState(
-        _ recipe: Recipe, _ progress: TrainingProgress, totalSteps: Int, epoch: Double
+        _ recipe: Recipe, _ model: LanguageModel, _ progress: TrainingProgress, totalSteps: Int, epoch: Double
     ) -> TrainerState {
         let options = recipe.trainingOptions()
         var state = TrainerState()
@@ -245,6 +246,13 @@ public final class FineTuning {
         state.bestGlobalStep = progress.bestStep
         if options.loadsBest {
             state.bestModelCheckpoint = progress.bestStep.map { "\(recipe.outputDirectory)/checkpoint-\($0)" }
+        }
+        state.totalFlops = model.decoder.trainingOperations(tokens: progress.tokensSeen)
+        state.statefulCallbacks["TrainerControl"] = TrainerState.trainerControl(stopping: progress.step >= totalSteps)
+        if let patience = options.earlyStoppingPatience {
+            state.statefulCallbacks["EarlyStoppingCallback"] = TrainerState.earlyStopping(
+                patience: patience, threshold: options.earlyStoppingThreshold,
+                counter: progress.evaluationsWithoutImprovement)
         }
         state.logHistory = progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
         return state

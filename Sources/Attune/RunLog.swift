@@ -6,7 +6,7 @@ import Foundation
 
 /// What others follow a run by while it goes on: `trainer_log.jsonl`, and TensorBoard's events where `report_to` asks for them.
 ///
-/// Lines are appended as entries come; a reader sees whole lines only. What a kill cuts off is in the checkpoint's own history.
+/// Lines are appended as entries come; a reader sees whole lines only.
 final class RunLog {
     private let trainer: Trainer
     private let startStep: Int
@@ -25,7 +25,8 @@ final class RunLog {
         start = clock.now
         startStep = trainer.progress.step
         written = trainer.progress.logHistory.count
-        lines = try Self.open(Folder.path(folder, Self.fileName), appends: startStep > 0)
+        let path = Folder.path(folder, Self.fileName)
+        lines = try Self.open(path, beginning: startStep > 0 ? Self.lines(of: path, upTo: startStep) : [])
         guard reporters.contains(.tensorboard) else {
             events = nil
             return
@@ -36,9 +37,7 @@ final class RunLog {
             process: Int(ProcessInfo.processInfo.processIdentifier))
         let runs = Folder.path(folder, "runs")
         try Folder.create(runs)
-        let file = try Self.open(Folder.path(runs, name), appends: false)
-        try file.write(contentsOf: Data(TensorBoardLog.header(wallTime: moment)))
-        events = file
+        events = try Self.open(Folder.path(runs, name), beginning: TensorBoardLog.header(wallTime: moment))
     }
 
     deinit {
@@ -64,10 +63,22 @@ final class RunLog {
         written = history.count
     }
 
-    private static func open(_ path: String, appends: Bool) throws -> FileHandle {
-        if !appends || !Folder.hasFile(path) { try AtomicFile.write([], to: path) }
+    private static func open(_ path: String, beginning: [UInt8]) throws -> FileHandle {
+        try AtomicFile.write(beginning, to: path)
         let file = try FileHandle(forWritingTo: URL(filePath: path))
         try file.seekToEnd()
         return file
+    }
+
+    /// The lines of earlier sittings up to the step from which the run goes on; those after it are about to come again.
+    private static func lines(of path: String, upTo step: Int) -> [UInt8] {
+        guard let bytes = try? WholeFile.read(path, limit: 1 << 30) else { return [] }
+        let kept = bytes.split(separator: UInt8(ascii: "\n")).filter { line in
+            guard let entry = try? JSON(parsing: line), let reached = entry["current_steps"]?.intValue else {
+                return false
+            }
+            return reached <= step && entry["train_loss"]?.doubleValue == nil
+        }
+        return kept.flatMap { $0 + [UInt8(ascii: "\n")] }
     }
 }

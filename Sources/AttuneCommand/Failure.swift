@@ -64,6 +64,7 @@ enum Failure {
         case let error as FilesError: error.exitCode
         case let error as DataError: code(of: error.kind)
         case let error as RecipeError: code(of: error.kind)
+        case let error as TrainingError: error.exitCode
         case let error as GenerationError:
             switch error {
             case .invalidParameter, .grammar, .unknownAdapter: Code.usage

@@ -10,6 +10,8 @@ enum StopSignal {
 
     /// Takes the signals over.
     static func install() {
+        // A file beyond `ulimit -f` is then an error like a full disk, and not the end.
+        signal(SIGXFSZ, SIG_IGN)
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
                 // Only async-signal-safe work here.

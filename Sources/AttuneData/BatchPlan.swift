@@ -84,8 +84,21 @@ public struct BatchPlan: Sendable {
     /// How many sequences an epoch has: rows, or packed sequences.
     public var sequenceCount: Int { sequences.count }
 
+    /// How many tokens of an epoch are learned.
+    public var trainedCount: Int { rows.reduce(0) { $0 + $1.trainedCount } }
+
     /// The most tokens a batch can have.
     public var longestBatch: Int { lengths.sorted(by: >).prefix(options.batchSize).reduce(0, +) }
+
+    /// Names the rows and how they share sequences, by content: equal for equal plans, on every machine.
+    public var fingerprint: UInt64 {
+        var hash = StableHash()
+        for sequence in sequences {
+            hash.combine(UInt64(sequence.count))
+            for row in sequence { hash.combine(rows[row].identity) }
+        }
+        return hash.value
+    }
 
     /// The order in which an epoch visits the sequences. Make it once an epoch and pass it to `batch`.
     public func order(epoch: Int) -> [Int] {

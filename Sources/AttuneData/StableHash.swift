@@ -1,23 +1,23 @@
 /// A 64-bit hash that is the same on every machine and in every run: FNV-1a over bytes, then the finalizer of
 /// SplitMix64.
-struct StableHash {
+package struct StableHash {
     private var state: UInt64 = 0xCBF2_9CE4_8422_2325
 
     /// Starts from a seed.
-    init(seed: UInt64 = 0) { combine(seed) }
+    package init(seed: UInt64 = 0) { combine(seed) }
 
-    mutating func combine(_ value: UInt64) {
+    package mutating func combine(_ value: UInt64) {
         for shift in stride(from: UInt64(0), to: 64, by: 8) { combine(byte: UInt8(truncatingIfNeeded: value >> shift)) }
     }
 
-    mutating func combine(byte: UInt8) { state = (state ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    package mutating func combine(byte: UInt8) { state = (state ^ UInt64(byte)) &* 0x100_0000_01B3 }
 
-    mutating func combine(_ bytes: some Sequence<UInt8>) {
+    package mutating func combine(_ bytes: some Sequence<UInt8>) {
         for byte in bytes { combine(byte: byte) }
     }
 
     /// The hash of everything combined so far.
-    var value: UInt64 { Self.mix(state) }
+    package var value: UInt64 { Self.mix(state) }
 
     /// A bijection that spreads every bit over all others (Steele, Lea and Flood: Fast splittable pseudorandom number
     /// generators, 2014).

@@ -15,10 +15,10 @@ enum CRC32 {
         return tables
     }()
 
-    /// The sum of a run of bytes.
-    static func sum(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
+    /// The sum of a run of bytes, continuing that of the bytes before.
+    static func sum(_ bytes: UnsafeBufferPointer<UInt8>, after sum: UInt32 = 0) -> UInt32 {
         tables.withUnsafeBufferPointer { table in
-            var crc: UInt32 = 0xFFFF_FFFF
+            var crc = ~sum
             var place = 0
             let raw = UnsafeRawBufferPointer(bytes)
             while place + 8 <= raw.count {
@@ -45,11 +45,26 @@ public struct FileFingerprint: Sendable, Equatable {
     /// CRC-32 of its bytes.
     public let checkSum: UInt32
 
-    /// Reads the whole file.
+    private static let pieceSize = 1 << 20
+
+    /// Reads the whole file. It is read and not mapped, so that a failing disk is an error and no bus error.
     /// - Throws: `FilesError`.
     public init(ofFile path: String) throws(FilesError) {
-        let file = try MappedFile(path)
-        byteCount = file.byteCount
-        checkSum = CRC32.sum(file.bytes(0..<file.byteCount))
+        let descriptor = try System.openForReading(path)
+        defer { System.closeDescriptor(descriptor) }
+        guard try System.status(ofDescriptor: descriptor, path: path).isRegularFile else {
+            throw .invalid(path: path, problem: "is no regular file")
+        }
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceSize, alignment: 16)
+        defer { piece.deallocate() }
+        guard let start = piece.baseAddress else { throw .outOfMemory(path: path, byteCount: Self.pieceSize) }
+        var (count, sum) = (0, UInt32(0))
+        while true {
+            let got = try System.read(descriptor, into: start, count: Self.pieceSize, path: path)
+            sum = CRC32.sum(UnsafeBufferPointer(rebasing: piece.bindMemory(to: UInt8.self)[..<got]), after: sum)
+            count += got
+            if got < Self.pieceSize { break }
+        }
+        (byteCount, checkSum) = (count, sum)
     }
 }

@@ -88,6 +88,22 @@ public enum Folder {
         System.removeEmptyFolder(path)
     }
 
+    /// Removes a folder so that it is never seen half empty under its name: it gets a temporary one first.
+    public static func removeWhole(_ path: String) {
+        let (parent, name) = split(path)
+        let aside = Self.path(parent, "tmp-\(name).\(TemporaryName.suffix())")
+        guard (try? System.renameItem(path, to: aside)) != nil else { return }
+        remove(aside)
+    }
+
+    /// Renames a folder or file within its volume and flushes both lists of names.
+    /// - Throws: `FilesError`; then it is where it was.
+    public static func move(_ from: String, to path: String) throws(FilesError) {
+        try System.renameItem(from, to: path)
+        try System.sync(path: split(path).parent)
+        try System.sync(path: split(from).parent)
+    }
+
     /// Flushes a folder, its files and the folders in it to the disk.
     static func sync(_ path: String) throws(FilesError) {
         for name in try System.names(in: path) {

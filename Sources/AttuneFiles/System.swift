@@ -73,6 +73,15 @@ package enum System {
 
     package static func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }
 
+    /// Whether an open file or folder could be locked for this holder alone.
+    static func lock(_ descriptor: Int32) -> Bool {
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            let code = errno
+            if code != EINTR { return code != EWOULDBLOCK }
+        }
+        return true
+    }
+
     static func status(ofDescriptor descriptor: Int32, path: String) throws(FilesError) -> Status {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
@@ -172,7 +181,8 @@ package enum System {
         if mkdir(path, 0o777) == 0 { return true }
         let code = errno
         if code == EEXIST { return false }
-        throw FilesError(path: path, operation: "create the folder", code: code)
+        // Nobody asked for something that should be there, so this is no missing input.
+        throw .inputOutput(path: path, operation: "create the folder", code: code)
     }
 
     /// The names in a folder, sorted by bytes, without `.` and `..`.

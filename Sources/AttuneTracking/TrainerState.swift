@@ -50,6 +50,14 @@ public struct TrainerState: Sendable, Equatable {
         ]
     }
 
+    /// The entry of transformers' `EarlyStoppingCallback` among the stateful callbacks.
+    public static func earlyStopping(patience: Int, threshold: Double, counter: Int) -> JSON {
+        [
+            "args": ["early_stopping_patience": JSON(patience), "early_stopping_threshold": JSON(threshold)],
+            "attributes": ["early_stopping_patience_counter": JSON(counter)],
+        ]
+    }
+
     /// The file's text: two spaces a level, keys sorted, a line break at the end.
     public var text: String { json.text(.sortedPretty) + "\n" }
 

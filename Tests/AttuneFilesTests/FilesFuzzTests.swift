@@ -1,46 +1,24 @@
 import AttuneFiles
+import AttuneFuzzing
 import AttuneTensor
 import Foundation
 import Testing
 
-/// Structure-aware fuzzing: files are made from their parts with some parts wrong, since random bytes rarely get past the
-/// first check. Every file must end in tensors or one `FilesError`, soon; anything else (a trap, a hang) is a bug.
-///
-/// A short run by default; `ATTUNE_FUZZ_ITERATIONS` and `ATTUNE_FUZZ_SEED` make it long and new.
+/// Files made from their parts with some parts wrong, since random bytes rarely get past the first check: each ends in
+/// tensors or one `FilesError` of one line.
 @Suite struct FilesFuzzTests {
-    private static func setting(_ name: String, _ standard: Int) -> Int {
-        ProcessInfo.processInfo.environment[name].flatMap(Int.init) ?? standard
-    }
-
-    static let iterations = setting("ATTUNE_FUZZ_ITERATIONS", 3000)
-
-    /// What became of the files: both numbers must be large, or the generator is of no use.
-    struct Outcome {
-        var accepted = 0
-        var refused = 0
-        var slowest = Duration.zero
-    }
-
     private func run(
         _ stream: UInt64, make: (inout Chance) -> [UInt8], read: (String) throws -> Void
-    ) throws -> Outcome {
+    ) throws -> FuzzRun {
         let scratch = try Scratch()
-        var chance = Chance(state: UInt64(Self.setting("ATTUNE_FUZZ_SEED", 1)) << 8 | stream)
-        var outcome = Outcome()
-        for _ in 0..<Self.iterations {
-            let path = try scratch.put(make(&chance), "x")
-            let time = try ContinuousClock().measure {
-                do {
-                    try read(path)
-                    outcome.accepted += 1
-                } catch let error as FilesError {
-                    outcome.refused += 1
-                    if error.description.contains("\n") || error.exitCode == 66 { Issue.record(error) }
-                }
-            }
-            outcome.slowest = max(outcome.slowest, time)
-        }
-        return outcome
+        return try FuzzRun(
+            stream: stream, iterations: 3000, make: make,
+            read: { try read(try scratch.put($0, "x")) },
+            isRefusal: { error in
+                guard let error = error as? FilesError else { return false }
+                if error.description.contains("\n") || error.exitCode == 66 { Issue.record(error) }
+                return true
+            })
     }
 
     /// Reads every byte of every tensor, so that a view outside the file cannot hide.
@@ -54,45 +32,26 @@ import Testing
 
     @Test func safetensors() throws {
         let outcome = try run(1, make: { $0.safetensors() }, read: { try touch(try SafetensorsFile($0)) })
-        #expect(outcome.accepted > Self.iterations / 20 && outcome.refused > Self.iterations / 20)
+        #expect(outcome.accepted > outcome.count / 20 && outcome.refused > outcome.count / 20)
         #expect(outcome.slowest < .seconds(1))
     }
 
     @Test func archives() throws {
         let outcome = try run(2, make: { $0.archive() }, read: { try touch(try TorchCheckpoint($0)) })
-        #expect(outcome.accepted > Self.iterations / 20 && outcome.refused > Self.iterations / 20)
+        #expect(outcome.accepted > outcome.count / 20 && outcome.refused > outcome.count / 20)
         #expect(outcome.slowest < .seconds(1))
     }
 
     @Test func pickles() throws {
         let outcome = try run(
             3, make: { ArchiveBuilder.holding($0.pickle()) }, read: { try touch(try TorchCheckpoint($0)) })
-        #expect(outcome.refused > Self.iterations / 2)
+        #expect(outcome.refused > outcome.count / 2)
         #expect(outcome.slowest < .seconds(1))
     }
 }
 
-/// Repeatable chance (SplitMix64) and the makers of odd files.
-struct Chance {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-
-    /// True once in `rarity` times.
-    mutating func rarely(_ rarity: Int) -> Bool { below(rarity) == 0 }
-
-    mutating func pick<Element>(_ choices: [Element]) -> Element { choices[below(choices.count)] }
-
-    static let edges: [Int64] = [-1, 0, 1, 2, 3, 4, 8, 255, 1 << 20, 1 << 31, 1 << 32, 1 << 40, 1 << 62, .max, .min]
-
+/// The makers of odd files.
+extension Chance {
     mutating func safetensors() -> [UInt8] {
         var place = 0
         var entries: [String] = []

@@ -1,0 +1,148 @@
+import AttuneData
+import AttuneModels
+import AttuneTensor
+import AttuneTraining
+import Testing
+
+/// What a step computes does not depend on how its rows are cut, packed or shared among threads.
+@Suite struct TrainerNumericsTests {
+    @Test(arguments: TinyRun.Part.allCases) func lossFalls(_ part: TinyRun.Part) throws {
+        for dtype in [DType.float32, .bfloat16, .float16] {
+            let session = try TinyRun(part).changed {
+                $0.dtype = dtype
+                $0.options.scalesLoss = dtype == .float16
+                $0.options.maxSteps = 40
+                $0.dropout = 0.05
+            }.session()
+            let report = try session.run()
+            let (first, last) = (session.losses.prefix(5).reduce(0, +), session.losses.suffix(5).reduce(0, +))
+            #expect(last < 0.6 * first, "\(part) in \(dtype): \(first / 5) to \(last / 5)")
+            #expect(report.steps == 40 && report.reason == .completed)
+        }
+    }
+
+    @Test(arguments: OptimizerKind.allCases) func everyOptimizerLearns(_ kind: OptimizerKind) throws {
+        let session = try TinyRun(.full).changed {
+            $0.options.optimizer = kind
+            $0.options.learningRate = kind == .sgd ? 0.3 : 3e-3
+            $0.options.maxSteps = 40
+        }.session()
+        try session.run()
+        let (first, last) = (session.losses.prefix(5).reduce(0, +), session.losses.suffix(5).reduce(0, +))
+        #expect(last < 0.6 * first, "\(first / 5) to \(last / 5)")
+    }
+
+    @Test(arguments: TinyRun.Part.allCases, [DType.float32, .bfloat16, .float16])
+    func threadsDoNotMatter(_ part: TinyRun.Part, _ dtype: DType) throws {
+        let run = TinyRun(part).changed {
+            $0.dtype = dtype
+            $0.dropout = 0.1
+            $0.batches.packing = .bestFit
+            $0.options.neftuneAlpha = 5
+            $0.options.optimizer = .adamW8Bit
+            $0.options.scalesLoss = dtype == .float16
+            $0.evaluationRows = TinyModel.rows(4, from: 50)
+            $0.options.evaluation = .steps(4)
+        }
+        let one = try run.outcome()
+        for threads in [2, 3] { #expect(try run.changed { $0.threads = threads }.outcome() == one, "\(threads)") }
+    }
+
+    /// 1 × 8 = 8 × 1: the same rows in one batch or in eight. Sums of gradients are rounded in another order, so losses agree
+    /// to 1e-5 and, over steps of SGD, weights to 1e-5 of their largest.
+    @Test(arguments: [TinyRun.Part.full, .lora, .dora]) func accumulationIsALargerBatch(_ part: TinyRun.Part) throws {
+        let run = TinyRun(part).changed {
+            $0.rows = TinyModel.rows(24)
+            $0.options.optimizer = .sgd
+            $0.options.learningRate = 0.05
+            $0.options.maxSteps = 6
+            $0.dropout = 0.1
+            $0.options.neftuneAlpha = 5
+        }
+        let sessions = try [(8, 1), (1, 8), (2, 4), (3, 3)].map { batch, accumulation in
+            let session = try run.changed {
+                $0.batches.batchSize = batch
+                $0.options.accumulation = accumulation
+            }.session()
+            try session.run()
+            return session
+        }
+        for other in sessions[1...2] {
+            for (a, b) in zip(sessions[0].losses, other.losses) { #expect(abs(a - b) <= 1e-5 * a) }
+            for (mine, its) in zip(sessions[0].model.trainableParameters, other.model.trainableParameters) {
+                let (a, b) = (mine.value.floats(), its.value.floats())
+                let largest = a.map(abs).max() ?? 0
+                #expect(zip(a, b).allSatisfy { abs($0 - $1) <= 1e-5 * largest }, "\(mine.name)")
+            }
+        }
+        #expect(abs(sessions[3].losses[1] - sessions[0].losses[1]) > 1e-3, "nine rows a step are another run")
+    }
+
+    /// Losses of rows by their identity, in one pass with dropout and noise.
+    private func losses(_ batches: [[TrainingRow]], step: UInt64 = 3) throws -> [UInt64: [Float]] {
+        let model = try TinyRun(.lora).changed { $0.dropout = 0.3 }.makeModel()
+        for parameter in model.adapterParameters("default") where parameter.isLoRAB {
+            // B starts at zero, and then dropout changes nothing.
+            model.backend.copy(
+                parameter.value,
+                try Tensor(TinyModel.numbers(5, parameter.value.count).map(Float.init), shape: parameter.value.shape))
+        }
+        try model.refreshAfterStep()
+        let pass = try TrainingPass(model, capacity: 200, tier: .keepAll, trains: true)
+        var result: [UInt64: [Float]] = [:]
+        for rows in batches {
+            let batch = Batch(rows)
+            let report = try pass.forwardBackward(
+                TokenBatch(batch), adapter: "default", gradientScale: 1, labelSmoothing: 0,
+                key: RandomKey(seed: 42, step: step, stream: 0), noiseAlpha: 5)
+            for row in batch.rows {
+                result[row.identity] = zip(report.rows, report.losses).filter { row.range.contains(Int($0.0)) }.map(\.1)
+            }
+        }
+        return result
+    }
+
+    /// Packed rows are rows alone, to the bit, dropout masks and noise included.
+    @Test func packingChangesNoRow() throws {
+        let rows = TinyModel.rows(6)
+        let alone = try losses(rows.map { [$0] })
+        #expect(alone.count == 6)
+        #expect(try losses([rows]) == alone)
+        #expect(try losses([rows.reversed()]) == alone)
+        #expect(try losses([Array(rows[3...]), Array(rows[..<3])]) == alone)
+        #expect(try losses([rows], step: 4) != alone, "another step has other masks")
+    }
+
+    /// A run over packed sequences is the run over the rows they hold.
+    @Test func packedRunsAreRunsOfRows() throws {
+        let packed = TinyRun(.lora).changed {
+            $0.rows = TinyModel.rows(8)
+            $0.batches = BatchOptions(batchSize: 100, maxLength: 40, packing: .bestFit, shuffles: false)
+            $0.options.optimizer = .sgd
+            $0.options.learningRate = 0.05
+            $0.dropout = 0.2
+        }
+        let loose = packed.changed { $0.batches = BatchOptions(batchSize: 100, maxLength: 40, shuffles: false) }
+        let (a, b) = (try packed.session(), try loose.session())
+        try a.run()
+        try b.run()
+        for (x, y) in zip(a.losses, b.losses) { #expect(abs(x - y) <= 1e-5 * x) }
+        let wrapped = try packed.changed { $0.batches.packing = .wrapped }.session()
+        try wrapped.run()
+        #expect(abs(wrapped.losses[0] - a.losses[0]) > 1e-4, "wrapped rows see each other")
+    }
+
+    @Test func adaptersInFloat16KeepTheirScale() throws {
+        let session = try TinyRun(.lora).changed {
+            $0.dtype = .float16
+            $0.options.scalesLoss = true
+            $0.options.maxSteps = 30
+        }.session()
+        try session.run()
+        let progress = session.trainer.progress
+        #expect(progress.lossScale > 1 && progress.lossScale < 65_536 || session.skipped.isEmpty)
+        #expect(progress.optimizerStep == 30 - session.skipped.count)
+        #expect(session.skipped.allSatisfy { $0.reason.contains("loss scale") })
+        #expect(session.losses.allSatisfy { $0.isFinite })
+    }
+}
