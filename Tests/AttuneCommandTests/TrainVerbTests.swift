@@ -94,7 +94,8 @@ import Testing
         let data = try model.tickets()
         func lines(_ level: String) throws -> [Substring] {
             let result = try Program.run(
-                "train", "--model", model.path, "--data", data, "--output-dir", model.beside("at-" + level), "--max-steps",
+                "train", "--model", model.path, "--data", data, "--output-dir", model.beside("at-" + level),
+                "--max-steps",
                 "3",
                 "--logging-steps", "3", "--threads", "1", "--log-level", level)
             #expect(result.code == 0, "\(result.errors)")
