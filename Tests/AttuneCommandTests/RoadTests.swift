@@ -46,7 +46,9 @@ import Testing
         #expect(perplexity >= 1 && perplexity < 1.2 && base > 100)
         // The adapter holds a head of its own; the base is compared without it.
         let alone = try Program.run(
-            "evaluate", "--model", model.path, "--data", data, "--max-new-tokens", "24", "--json")
+            "evaluate", "--model", model.path, "--data", data, "--prompt-template", "tutorial", "--max-new-tokens",
+            "24",
+            "--json")
         #expect(try alone.lines().first?["perplexity"]?.doubleValue == base)
         #expect(try String(contentsOfFile: html, encoding: .utf8).hasPrefix("<!DOCTYPE html>"))
         let markdown = model.beside("report.md")
