@@ -32,7 +32,8 @@ struct Tutorial {
 
         // Training; keys are those of a recipe file.
         let recipe = try Recipe(set: [
-            "model_name_or_path=\(base)", "method=qlora", "bnb_4bit_use_double_quant=true", "output_dir=\(output)",
+            "model_name_or_path=\(base)", "train_file=\(data)", "test_size=0.1", "output_dir=\(output)",
+            "method=qlora", "bnb_4bit_use_double_quant=true",
             "num_train_epochs=2", "learning_rate=2e-3", "lr_scheduler_type=cosine", "packing=true", "max_length=512",
             "per_device_train_batch_size=1", "eval_strategy=epoch", "save_strategy=no", "logging_steps=10",
         ])

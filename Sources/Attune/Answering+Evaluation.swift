@@ -47,11 +47,13 @@ extension Answering {
         }
         let loss = try loss(of: examples, adapter: adapter)
         guard comparesBase else { return EvaluationResult(tuned, perplexity: loss.perplexity) }
-        let base = try predictions(for: examples, maxNewTokens: maxNewTokens, adapter: nil) {
+        let changesBase = adapter.map { !model.decoder.savedParameters($0).isEmpty } ?? false
+        let other = changesBase ? try overUntouchedBase() : self
+        let base = try other.predictions(for: examples, maxNewTokens: maxNewTokens, adapter: nil) {
             progress?(examples.count + $0, count)
         }
         return EvaluationResult(
             tuned, base: base, perplexity: loss.perplexity,
-            basePerplexity: try self.loss(of: examples, adapter: nil).perplexity)
+            basePerplexity: try other.loss(of: examples, adapter: nil).perplexity)
     }
 }

@@ -13,6 +13,7 @@ public final class Answering {
     let form: PromptForm
     let renderer: TemplateRenderer?
     let loop: GenerationLoop
+    private let template: String
 
     /// - Parameters:
     ///   - template: `prompt_template` by name or file; `nil` takes the contract of the adapter or model, then the chat template,
@@ -29,6 +30,7 @@ public final class Answering {
         let saved = try contract ?? PromptContract(folder: model.directory.path)
         renderer = try model.renderer()
         let name = template ?? saved?.template ?? (renderer == nil ? "tutorial" : "chat")
+        self.template = name
         form = try Recipe(set: ["prompt_template=\(name)"]).promptForm()
         encoder = RowEncoder(encoder: TokenizerEncoder(model.tokenizer), renderer: renderer, form: form)
         if let saved, template == nil {
@@ -37,6 +39,10 @@ public final class Answering {
         }
         loop = try model.makeLoop(cacheTokens: cacheTokens, adapters: adapters)
     }
+
+    /// The same form over the base as its folder has it, for adapters that change modules of the base itself.
+    /// - Throws: `FilesError`, `ModelError`, `TensorError`.
+    func overUntouchedBase() throws -> Answering { try Answering(model.reloaded(), template: template) }
 
     /// Tokens of a question under the form.
     public func tokens(instruction: String, input: String?, system: String = "") throws -> [Int32] {

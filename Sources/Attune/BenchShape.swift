@@ -19,15 +19,20 @@ public struct BenchShape: Sendable {
         BenchShape(
             name: "qwen2.5-1.5b",
             config: qwen(hidden: 1536, layers: 28, heads: 12, kvHeads: 2, intermediate: 8960)),
+        BenchShape(
+            name: "llama-2-7b",
+            config: llama(
+                hidden: 4096, layers: 32, heads: 32, kvHeads: 32, intermediate: 11_008, vocabulary: 32_000, ties: false)
+        ),
     ]
 
     private static func llama(
-        hidden: Int, layers: Int, heads: Int, kvHeads: Int, intermediate: Int, vocabulary: Int
+        hidden: Int, layers: Int, heads: Int, kvHeads: Int, intermediate: Int, vocabulary: Int, ties: Bool = true
     ) -> JSON {
         [
             "model_type": "llama", "hidden_size": JSON(hidden), "num_hidden_layers": JSON(layers),
             "num_attention_heads": JSON(heads), "num_key_value_heads": JSON(kvHeads),
-            "intermediate_size": JSON(intermediate), "vocab_size": JSON(vocabulary), "tie_word_embeddings": true,
+            "intermediate_size": JSON(intermediate), "vocab_size": JSON(vocabulary), "tie_word_embeddings": JSON(ties),
             "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100_000.0,
         ]
     }

@@ -1,5 +1,7 @@
 import AttuneCPU
+import AttuneModels
 import AttuneTensor
+import AttuneTraining
 import Foundation
 
 /// What this machine offers, and whether the kernels compute on it as they should.
@@ -14,6 +16,17 @@ public struct MachineReport: Sendable {
         public var detail: String
     }
 
+    /// What training a model of a published shape takes here: rows of 512 tokens one at a time, blocks run again in the backward
+    /// pass, AdamW with float32 moments.
+    public struct Allowance: Sendable {
+        /// The shape's name.
+        public var model: String
+        /// Parameters of the base.
+        public var parameters: Int
+        /// Bytes each method takes.
+        public var bytes: [(method: String, bytes: Int)]
+    }
+
     /// The operating system.
     public let system: String
     /// The processor's architecture.
@@ -21,7 +34,13 @@ public struct MachineReport: Sendable {
     /// Cores this process may use.
     public let coreCount: Int
     /// Host memory.
-    public let memoryBytes: UInt64
+    public let memory: MachineMemory
+    /// Bytes that can still be written in the folder the program runs in; `nil` where the system does not say.
+    public let freeDiskBytes: Int?
+    /// The GPU that would compute, by name; `nil` while no backend for one exists.
+    public let accelerator: String?
+    /// What the memory allows, by size of model.
+    public let allowances: [Allowance]
     /// The CPU backend's name.
     public let backend: String
     /// The instruction sets this machine has, the fastest last.
@@ -32,7 +51,6 @@ public struct MachineReport: Sendable {
     /// Looks around and tries the kernels.
     /// - Throws: `TensorError` when not even the plain CPU backend starts.
     public init() throws {
-        let process = ProcessInfo.processInfo
         system = Self.systemName
         #if arch(x86_64)
         architecture = "x86_64"
@@ -41,7 +59,11 @@ public struct MachineReport: Sendable {
         #else
         architecture = "other"
         #endif
-        memoryBytes = process.physicalMemory
+        memory = MachineMemory()
+        let disk = try? FileManager.default.attributesOfFileSystem(forPath: FileManager.default.currentDirectoryPath)
+        freeDiskBytes = (disk?[.systemFreeSize] as? NSNumber)?.intValue
+        accelerator = nil
+        allowances = try Self.allowances()
         let backend = try CPUBackend()
         coreCount = backend.threads
         self.backend = backend.name
@@ -66,6 +88,26 @@ public struct MachineReport: Sendable {
 
     /// The operating system's name and version.
     public static var systemName: String { ProcessInfo.processInfo.operatingSystemVersionString }
+
+    private static func allowances() throws -> [Allowance] {
+        var adapter = LoRAOptions(targets: .allLinear)
+        adapter.rank = 16
+        let double = QuantizationChoice(isDouble: true)
+        let methods: [(String, ModelFacts.Method)] = [
+            ("full", .full), ("lora", .adapter(adapter, nil)), ("qlora", .adapter(adapter, double)),
+        ]
+        return try BenchShape.all.map { shape in
+            let facts = ModelFacts(try DecoderConfiguration(config: shape.config))
+            return Allowance(
+                model: shape.name, parameters: facts.parameterCount,
+                bytes: methods.map { name, method in
+                    let plan = facts.memoryPlan(
+                        method, computeType: .bfloat16, tokens: 512, tier: .recomputeBlocks,
+                        momentBytes: { Optimizer.stateBytes(count: $0, kind: .adamW) })
+                    return (name, plan.total)
+                })
+        }
+    }
 
     /// x·Wᵀ of fixed numbers, with one instruction set.
     private static func product(isa: InstructionSet) throws -> [Float] {

@@ -217,6 +217,7 @@ public final class FineTuning {
 
     private static func readExamples(_ recipe: Recipe, _ trainFile: String) throws -> ([Example], [Example]) {
         let examples = try Example.examples(of: [trainFile], columns: recipe.columns)
+        guard !examples.isEmpty else { throw DataError(.badData, "\(trainFile): holds no rows; add some") }
         if let file = recipe.evaluationFile {
             return (examples, try Example.examples(of: [file], columns: recipe.columns))
         }

@@ -21,16 +21,25 @@ public final class LanguageModel: Sendable {
     public let tokenizer: Tokenizer
     /// The folder's chat templates.
     public let templates: ChatTemplateFolder
+    private let quantization: QuantizationChoice?
 
     private init(
         directory: ModelDirectory, configuration: DecoderConfiguration, decoder: Decoder, tokenizer: Tokenizer,
-        templates: ChatTemplateFolder
+        templates: ChatTemplateFolder, quantization: QuantizationChoice?
     ) {
         self.directory = directory
         self.configuration = configuration
         self.decoder = decoder
         self.tokenizer = tokenizer
         self.templates = templates
+        self.quantization = quantization
+    }
+
+    /// The model as its folder has it, loaded as this one was, without adapters.
+    /// - Throws: as `load`.
+    func reloaded() throws -> LanguageModel {
+        try LanguageModel.load(
+            directory.path, dtype: decoder.computeType, quantization: quantization, backend: decoder.backend)
     }
 
     /// Opens a model.
@@ -64,7 +73,7 @@ public final class LanguageModel: Sendable {
         let templates = try ChatTemplateFolder(URL(filePath: directory.path))
         return LanguageModel(
             directory: directory, configuration: configuration, decoder: decoder, tokenizer: tokenizer,
-            templates: templates)
+            templates: templates, quantization: quantization)
     }
 
     /// The type config.json names, or the embedding's; bfloat16 when it is none the engine computes in.

@@ -16,14 +16,15 @@ struct QuickstartFiles {
     /// Looks for what is not named.
     /// - Throws: `CommandError` that says what to do where something is missing.
     init(model: String?, data: String?, recipe: String?) throws {
-        let root: String
         if let model, let data, let recipe {
             (self.model, self.data, self.recipe) = (model, data, recipe)
         } else {
-            root = try Self.root()
-            self.model = model ?? Folder.path(root, Self.model)
-            self.data = data ?? Folder.path(root, Self.data)
-            self.recipe = recipe ?? Folder.path(root, Self.recipe)
+            let root = try Self.root()
+            // Names without a needless "./" are what the model card and the adapter say of their base.
+            let path = { (name: String) in root == "." ? name : Folder.path(root, name) }
+            self.model = model ?? path(Self.model)
+            self.data = data ?? path(Self.data)
+            self.recipe = recipe ?? path(Self.recipe)
         }
         guard try ModelDirectory(self.model, requiresWeights: false).weightFiles.isEmpty else { return }
         throw CommandError(

@@ -57,6 +57,13 @@ import Testing
         init(_ change: String, _ effect: Effect, _ base: String...) {
             (self.change, self.effect, self.base) = (change, effect, base)
         }
+
+        /// Beside an evaluation and a checkpoint after every step; the loss falls from step to step.
+        init(_ change: String, _ effect: Effect, best base: [String]) {
+            (self.change, self.effect) = (change, effect)
+            self.base =
+                ["test_size=3", "eval_strategy=steps", "eval_steps=1", "save_strategy=steps", "save_steps=1"] + base
+        }
     }
 
     static let options: [Option] = [
@@ -64,10 +71,10 @@ import Testing
         Option("load_in_4bit=true", .frozenBytes), Option("load_in_8bit=true", .frozenBytes),
         Option("bnb_4bit_quant_type=fp4", .losses, "load_in_4bit=true"),
         Option("bnb_4bit_use_double_quant=true", .losses, "load_in_4bit=true"),
-        Option("bnb_4bit_compute_dtype=bfloat16", .losses, "load_in_4bit=true"),
+        Option("bnb_4bit_compute_dtype=bfloat16", .losses, "load_in_4bit=true", "dtype=auto"),
         // LoraConfig
         Option("r=2", .trainable), Option("lora_alpha=64", .losses), Option("lora_dropout=0.5", .losses),
-        Option("target_modules=[q_proj]", .trainable), Option("target_modules='.*layers\\.1.*'", .trainable),
+        Option("target_modules=[q_proj]", .trainable), Option("target_modules=.*layers\\.1.*", .trainable),
         Option("exclude_modules=[q_proj]", .trainable), Option("bias=all", .trainable),
         Option("bias=lora_only", .trainable), Option("modules_to_save=[embed_tokens]", .trainable),
         Option("use_rslora=true", .losses), Option("use_dora=true", .trainable),
@@ -78,7 +85,8 @@ import Testing
         Option("num_train_epochs=1", .steps, "max_steps=-1"), Option("max_steps=2", .steps),
         Option("per_device_train_batch_size=4", .tokens), Option("gradient_accumulation_steps=2", .tokens),
         Option("learning_rate=1e-4", .rates), Option("weight_decay=0.5", .weights), Option("adam_beta1=0.5", .weights),
-        Option("adam_beta2=0.5", .weights), Option("adam_epsilon=1e-2", .weights), Option("max_grad_norm=0.01", .weights),
+        Option("adam_beta2=0.5", .weights), Option("adam_epsilon=1e-2", .weights),
+        Option("max_grad_norm=0.01", .weights),
         Option("warmup_ratio=0.5", .rates), Option("warmup_steps=3", .rates),
         Option("lr_scheduler_type=cosine", .rates), Option("lr_scheduler_type=constant", .rates),
         Option("lr_scheduler_kwargs={num_cycles: 2}", .rates, "lr_scheduler_type=cosine"),
@@ -98,30 +106,24 @@ import Testing
         Option("evaluation_strategy=epoch", .evaluations, "test_size=3"),
         Option("eval_steps=2", .evaluations, "test_size=3", "eval_strategy=steps", "logging_steps=5"),
         Option("test_size=3", .tokens),
+        Option("load_best_model_at_end=true", .weights, best: ["greater_is_better=true"]),
         Option(
-            "load_best_model_at_end=true", .weights, "test_size=3", "eval_strategy=steps", "eval_steps=1",
-            "save_strategy=steps", "save_steps=1", "learning_rate=3"),
+            "metric_for_best_model=mean_token_accuracy", .weights,
+            best: ["load_best_model_at_end=true", "greater_is_better=false"]),
+        Option("greater_is_better=true", .weights, best: ["load_best_model_at_end=true"]),
         Option(
-            "metric_for_best_model=mean_token_accuracy", .weights, "test_size=3", "eval_strategy=steps", "eval_steps=1",
-            "save_strategy=steps", "save_steps=1", "load_best_model_at_end=true", "learning_rate=3"),
+            "early_stopping_patience=1", .reason, best: ["load_best_model_at_end=true", "greater_is_better=true"]),
         Option(
-            "greater_is_better=true", .weights, "test_size=3", "eval_strategy=steps", "eval_steps=1",
-            "save_strategy=steps", "save_steps=1", "load_best_model_at_end=true", "learning_rate=3"),
-        Option(
-            "early_stopping_patience=1", .reason, "test_size=3", "eval_strategy=steps", "eval_steps=1",
-            "save_strategy=steps", "save_steps=1", "load_best_model_at_end=true", "learning_rate=3"),
-        Option(
-            "early_stopping_threshold=100", .steps, "test_size=3", "eval_strategy=steps", "eval_steps=1",
-            "save_strategy=steps", "save_steps=1", "load_best_model_at_end=true", "early_stopping_patience=2",
-            "max_steps=6"),
+            "early_stopping_threshold=100", .steps,
+            best: ["load_best_model_at_end=true", "early_stopping_patience=2"]),
         // SFTTrainer and data
-        Option("packing=true", .tokens, "max_seq_length=128"), Option("packing=wrapped", .tokens, "max_length=64"),
-        Option("max_seq_length=64", .tokens, "packing=true", "max_length=200"),
-        Option("max_length=24", .tokens, "overlength=cut", "max_length=200"),
+        Option("packing=true", .tokens, "max_seq_length=128"), Option("packing=wrapped", .tokens, "max_length=128"),
+        Option("max_seq_length=128", .tokens, "packing=true", "max_length=256"),
+        Option("max_length=24", .tokens, "overlength=cut", "train_on=all", "max_length=200"),
         Option("shuffle=false", .losses), Option("group_by_length=true", .losses, "per_device_train_batch_size=2"),
         Option("train_on=all", .losses), Option("completion_only_loss=false", .losses),
         Option("prompt_template=alpaca", .tokens), Option("prompt_template=chat", .tokens),
-        Option("columns={output: input, input: output}", .tokens),
+        Option("columns={output: input, input: output}", .losses),
     ]
 
     @Test(arguments: options)
@@ -131,7 +133,13 @@ import Testing
         let base = try Self.trace(model, data, option.base)
         let changed = try Self.trace(model, data, option.base + [option.change])
         #expect(option.effect.differs(base, changed), "\(base.losses) \(changed.losses)")
-        #expect(try Self.trace(model, data, option.base) == base, "the same recipe gives another run")
+    }
+
+    @Test func theSameRecipeGivesTheSameRun() throws {
+        let model = try TinyModel()
+        let data = try model.tickets()
+        let set = ["lora_dropout=0.1", "neftune_noise_alpha=5", "test_size=3", "eval_strategy=epoch"]
+        #expect(try Self.trace(model, data, set) == Self.trace(model, data, set))
     }
 
     @Test func theFieldOfTextIsTheOneNamed() throws {
@@ -146,10 +154,11 @@ import Testing
     @Test func anAdapterToBeginWithIsWhereItBegins() throws {
         let model = try TinyModel()
         let data = try model.tickets()
-        let first = try Self.trace(model, data, ["output_dir=\(model.beside("first"))", "learning_rate=2e-2"])
+        let first = try Self.trace(
+            model, data, ["output_dir=\(model.beside("first"))", "learning_rate=2e-2", "max_steps=30"])
         let second = try Self.trace(model, data, ["init_adapter=\(model.beside("first"))", "shuffle=false"])
         let fresh = try Self.trace(model, data, ["shuffle=false"])
-        #expect((second.losses.first ?? 9) < (fresh.losses.first ?? 0) - 0.5)
+        #expect((second.losses.first ?? 9) < (fresh.losses.first ?? 0) - 0.2)
         #expect(first.trainable == second.trainable)
     }
 

@@ -78,6 +78,15 @@ import Testing
         #expect(result.code == 0, "\(result.errors)")
         let checks = try #require(try result.lines().first?["checks"]?.arrayValue)
         #expect(checks.allSatisfy { $0["ok"] == true } && !checks.isEmpty)
+        let report = try #require(try result.lines().first)
+        #expect(report["accelerator"]?.isNull == true && (report["disk_free_bytes"]?.intValue ?? 0) > 0)
+        let large = try #require(report["allows"]?.arrayValue?.first { $0["model"] == "llama-2-7b" })
+        let needs = ["full", "lora", "qlora"].compactMap { large[$0]?["bytes"]?.intValue }
+        #expect(large["parameters"] == 6_738_415_616 && needs.count == 3 && needs == needs.sorted(by: >))
+        // Full training holds weights in 16 bits, and master, gradient and two moments in 32.
+        #expect(needs[0] > 18 * 6_738_415_616)
+        let total = report["memory_bytes"]?.intValue ?? 0
+        #expect(large["full"]?["fits"]?.boolValue == (needs[0] <= total))
     }
 
     @Test func unknownFlagsAreUsageErrors() throws {

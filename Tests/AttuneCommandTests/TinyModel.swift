@@ -46,7 +46,8 @@ final class TinyModel {
             let thing = things[number % things.count]
             let row: JSON = [
                 "instruction": "Classify this support ticket",
-                "input": JSON("\(Self.word(number)) \(Self.word(number * 31 + 7)) my \(thing) \(Self.word(number * 57 + 3))"),
+                "input": JSON(
+                    "\(Self.word(number)) \(Self.word(number * 31 + 7)) my \(thing) \(Self.word(number * 57 + 3))"),
                 "output": JSON("Category: \(thing)\nPriority: High"),
             ]
             return row.text()

@@ -33,7 +33,9 @@ import Testing
         #expect((plan["machine_bytes"]?.intValue ?? 0) > 1 << 28)
 
         let step = try #require(events.first { $0["event"] == "step" })
-        for key in ["step", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second", "num_input_tokens_seen"] {
+        for key in [
+            "step", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second", "num_input_tokens_seen",
+        ] {
             #expect(step[key]?.doubleValue != nil, "\(key)")
         }
         let finished = try #require(events.last)
@@ -92,7 +94,9 @@ import Testing
         let data = try model.tickets()
         func lines(_ level: String) throws -> [Substring] {
             let result = try Program.run(
-                "train", "--model", model.path, "--data", data, "--output-dir", model.beside("levels"), "--max-steps", "3",
+                "train", "--model", model.path, "--data", data, "--output-dir", model.beside("at-" + level),
+                "--max-steps",
+                "3",
                 "--logging-steps", "3", "--threads", "1", "--log-level", level)
             #expect(result.code == 0, "\(result.errors)")
             return result.errors.split(separator: "\n")
@@ -126,11 +130,11 @@ import Testing
     static let refused: [Refused] = [
         Refused(78, "learning_rate", "--set", "lerning_rate=1"),
         Refused(64, "no-such-flag", "--no-such-flag"),
-        Refused(78, "learning_rate", "--learning-rate", "-1"),
-        Refused(78, "lr_scheduler_type", "--lr-scheduler-type", "wavy"),
-        Refused(78, "lora_dropout", "--lora-dropout", "1.5"),
-        Refused(78, "eval_strategy", "--eval-strategy", "epoch"),
-        Refused(78, "early_stopping", "--early-stopping-patience", "2"),
+        Refused(78, "--learning-rate: expected", "--learning-rate", "-1"),
+        Refused(78, "--lr-scheduler-type: expected", "--lr-scheduler-type", "wavy"),
+        Refused(78, "--lora-dropout: expected", "--lora-dropout", "1.5"),
+        Refused(78, "nothing to evaluate", "--eval-strategy", "epoch"),
+        Refused(78, "needs load_best_model_at_end", "--early-stopping-patience", "2"),
         Refused(65, "rows.jsonl:1", rows: #"{"question":"a","reply":"b"}"#),
         Refused(65, "rows.jsonl:2", rows: good + "\n{broken"),
         Refused(65, "rows.jsonl", rows: ""),
@@ -141,7 +145,6 @@ import Testing
         Refused(69, "cuda", "--device", "cuda"),
         Refused(78, "device", "--device", "abacus"),
         Refused(64, "log-level", "--log-level", "loud"),
-        Refused(65, "no row", "--max-length", "8", "--overlength", "drop"),
     ]
 
     @Test(arguments: refused)

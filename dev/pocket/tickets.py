@@ -13,7 +13,7 @@ import sys
 from ticket_topics import CATEGORIES
 from words import NAMES, bank, fill
 
-PER_CATEGORY = 64
+PER_CATEGORY = 128
 LIKENESS = 0.8
 ASKED_LATER = {
     "i want to cancel my account immediately",

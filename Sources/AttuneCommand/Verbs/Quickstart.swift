@@ -79,10 +79,10 @@ struct Quickstart: ParsableCommand {
         say("\n5. Exact match on the \(run.testExamples.count) held-out tickets")
         say("   before \(Self.share(result.base?.exactMatch ?? before.result.exactMatch))")
         say("   after  \(Self.share(result.exactMatch))")
-        say(
-            result.text(limit: 3).split(separator: "\n", omittingEmptySubsequences: false).dropFirst().joined(
-                separator: "\n"))
-        say("6. Loss chart: \(outputDir)/training_loss.png; model card: \(outputDir)/README.md")
+        for line in Self.mismatches(result) { say(line) }
+        try AtomicFile.write(Array(result.html.utf8), to: outputDir + "/evaluation.html")
+        say("6. Loss chart: \(outputDir)/training_loss.png; every table and mismatch: \(outputDir)/evaluation.html")
+        say("   Model card: \(outputDir)/README.md")
         let merged = isAdapter ? try merge(files, backend) : nil
         let served = merged?.folder ?? outputDir
         let seconds = start.duration(to: .now) / .seconds(1)
@@ -138,6 +138,12 @@ struct Quickstart: ParsableCommand {
         let percent = { (part: Double) in TrainReporter.decimal(100 * part, 1) }
         let interval = share.interval.map { " (95 %: \(percent($0.low))–\(percent($0.high)) %)" } ?? ""
         return "\(share.successes) of \(share.count) = \(percent(share.fraction ?? 0)) %\(interval)"
+    }
+
+    /// The first mismatches, without the tables that follow them in the full report.
+    private static func mismatches(_ result: EvaluationResult) -> [String] {
+        let lines = result.text(limit: 3).split(separator: "\n", omittingEmptySubsequences: false).dropFirst()
+        return lines.prefix { $0 != "Exact match" }.map { $0.isEmpty ? "" : "   " + $0 }
     }
 
     /// Two texts beside each other, in columns of 44 characters.
