@@ -309,7 +309,7 @@ struct HeadBuffers {
     let chunk: Int
 
     /// Logits of a chunk take about this many bytes: enough rows for the multiply to run at full rate.
-    private static let budget = 48 << 20
+    private static let budget = 160 << 20
 
     init(_ plan: inout WorkspacePlan, _ c: DecoderConfiguration, capacity: Int, type: DType, trains: Bool) {
         chunk = min(capacity, max(32, Self.budget / (c.vocabularySize * (4 + type.byteWidth))))

@@ -92,9 +92,19 @@ static float row_max(const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) best = x[i] > best ? x[i] : best;
     return best;
 }
-static void finish(float *out, const float *acc, const float *bias, const float *residual, float scale, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (acc[i] + (bias ? bias[i] : 0)) * scale + (residual ? residual[i] : 0);
+static void finish_rows(
+    void *out, int32_t dtype, int64_t stride, const float *acc, const float *bias, const void *residual,
+    int32_t residual_dtype, int64_t residual_stride, float scale, int32_t rows, int64_t n) {
+    int64_t width = attune_width(dtype), residual_width = attune_width(residual_dtype);
+    for (int32_t m = 0; m < rows; m++) {
+        for (int64_t i = 0; i < n; i++) {
+            float r = 0;
+            if (residual)
+                widen(&r, (const char *)residual + (m * residual_stride + i) * residual_width, residual_dtype, 1);
+            float x = (acc[m * ATTUNE_PANEL + i] + (bias ? bias[i] : 0)) * scale + r;
+            narrow((char *)out + (m * stride + i) * width, dtype, &x, 1);
+        }
+    }
 }
 static void row_add(float *out, const float *a, const float *b, float scale, int64_t n) {
     for (int64_t i = 0; i < n; i++) out[i] = a[i] + scale * b[i];
@@ -271,7 +281,7 @@ static void expand_4bit(
 const attune_kernels attune_kernels_scalar = {
     .name = "scalar", .tall = ATTUNE_TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL,
     .dot = dot,
-    .max = row_max, .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,
+    .max = row_max, .finish_rows = finish_rows, .add = row_add, .scale = row_scale, .multiply = row_multiply,
     .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,
     .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,
     .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask =

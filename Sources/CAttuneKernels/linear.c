@@ -2,10 +2,15 @@
 //
 // Every output element is Σ over k in rising order in one accumulator, whatever the number of rows, threads or chunks,
 // so a row's result is the same bits alone and in any batch.
-#include "machine.h"
+#include "linear.h"
 
+// More rows are multiplied block by block.
+#define FEW_ROWS 192
+// So are few whose panels would not fit the second-level cache.
+#define LONG 3072
+#define SHORT_ROWS 24
 // Rows of one work item when a product is cut along the rows too.
-#define ROW_CHUNK 192
+#define ROW_CHUNK 48
 // Up to how many rows a bfloat16 panel is widened in registers, for each tile anew.
 #define DIRECT_ROWS 18
 // Up to how many rows a four-bit panel is expanded in registers.
@@ -21,12 +26,6 @@ typedef struct {
     int64_t inp_stride, extra_stride;  // bytes
     int64_t chunks, chunk_rows;
 } linear_context;
-
-// How many rows the next tile takes so that the last is not tiny: rows cut into ceil(rows/most) nearly equal tiles.
-static inline int32_t even_tile(int64_t left, int64_t most) {
-    int64_t tiles = (left + most - 1) / most;
-    return (int32_t)((left + tiles - 1) / tiles);
-}
 
 static int64_t panel_bytes(const attune_weight *w, int32_t transposed) {
     int64_t k = transposed ? w->out : w->in;
@@ -53,24 +52,26 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     attune_product products[2];
     int64_t count = 1;
     int32_t panel_type = c->direct ? ATTUNE_BF16 : c->dtype;
+    products[0].k = a->transposed ? a->weight->out : a->weight->in;
     void *scratch = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, panel_bytes(a->weight, a->transposed));
     products[0].panel =
-        c->fused ? NULL : attune_weight_panel(k, a->weight, panel, a->transposed, panel_type, scratch);
+        c->fused ? NULL
+                 : attune_weight_lines(
+                       k, a->weight, panel, 0, products[0].k, a->transposed, panel_type, scratch);
     products[0].step = products[1].step = 1;
-    products[0].k = a->transposed ? a->weight->out : a->weight->in;
     if (a->extra_weight) {
         int64_t bytes = panel_bytes(a->extra_weight, a->transposed);
         void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, bytes);
-        products[1].panel = attune_weight_panel(k, a->extra_weight, panel, a->transposed, panel_type, extra);
         products[1].k = a->transposed ? a->extra_weight->out : a->extra_weight->in;
+        products[1].panel =
+            attune_weight_lines(k, a->extra_weight, panel, 0, products[1].k, a->transposed, panel_type, extra);
         count = 2;
     }
     _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
     int32_t most = c->dtype == ATTUNE_F32 && width <= 2 && !c->direct ? k->tall : ATTUNE_TILE;
-    float buffer[ATTUNE_PANEL];
     float *own = c->inp ? NULL : attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, ATTUNE_TALL * products[0].k * 4);
     for (int64_t row = first; row < end;) {
-        int32_t rows = c->fused ? (int32_t)(end - row) : even_tile(end - row, most);
+        int32_t rows = c->fused ? (int32_t)(end - row) : attune_even_tile(end - row, most);
         for (int32_t m = 0; m < rows; m++) {
             if (c->inp) {
                 products[0].rows[m] = c->inp + (row + m) * c->inp_stride;
@@ -85,14 +86,7 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
         else if (c->fused) fused_tile(k, a->weight, panel, acc, &products[0], rows);
         else if (c->direct) k->tile_pairs(acc, ATTUNE_PANEL, 0, products, count, rows, width);
         else k->tile_f32(acc, ATTUNE_PANEL, 0, products, count, rows, width);
-        for (int32_t m = 0; m < rows; m++) {
-            float *line = acc + m * ATTUNE_PANEL;
-            const float *residual =
-                a->residual ? attune_read(k, a->residual, row + m, column, n, buffer) : NULL;
-            float *to = attune_target(a->out, row + m, column, line);
-            k->finish(to, line, a->bias ? a->bias + column : NULL, residual, a->scale, n);
-            attune_write(k, a->out, row + m, column, n, to);
-        }
+        attune_finish_tile(k, a, acc, row, rows, column, n);
         row += rows;
     }
 }
@@ -141,6 +135,12 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     attune_begin(machine);
     linear_context c = {.arguments = a};
     c.dtype = a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
+    int64_t length = a->transposed ? a->weight->out : a->weight->in;
+    if (a->inp->rows > FEW_ROWS || (a->inp->rows > SHORT_ROWS && length > LONG)) {
+        attune_linear_blocked(machine, a, c.dtype);
+        attune_end(machine);
+        return;
+    }
     // A few rows: widening in registers beats a float32 copy of every panel.
     c.direct = c.dtype == ATTUNE_F32 && !a->transposed && a->weight->dtype == ATTUNE_BF16 &&
                a->weight->kind == ATTUNE_WEIGHT_DENSE && a->inp->rows <= DIRECT_ROWS;
@@ -160,112 +160,5 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     c.chunk_rows = (rows + c.chunks - 1) / attune_max(1, c.chunks);
     c.chunk_rows = (c.chunk_rows + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     if (rows > 0) attune_run(machine, linear_item, &c, panels * c.chunks);
-    attune_end(machine);
-}
-
-// MARK: Weight gradient
-
-// dweight[o][i] = Σ_t dout[t][o]·inp[t][i]: k is t. The wider side makes the panels, the other, turned, the rows; when
-// that is dout's side the tile holds the gradient turned, and is stored so.
-typedef struct {
-    const attune_matrix *dweight;
-    const attune_matrix *row_side, *panel_side;
-    float scale;
-    int32_t dtype, turned;
-    char *rows;             // pairs: the row side turned, [columns][t padded]; f32: as it is, [t][columns]
-    int64_t row_stride;     // bytes from one row of the tile to the next
-    int64_t step;           // elements from t to t + 1
-    int64_t chunks, chunk_rows;
-} gradient_context;
-
-// Turns 64 columns of the row side.
-static void turn_columns(attune_machine *machine, void *context, int64_t item, int32_t thread) {
-    (void)thread;
-    const attune_kernels *k = machine->kernels;
-    const gradient_context *c = context;
-    const attune_matrix *x = c->row_side;
-    int64_t column = item * 64, columns = attune_min(64, x->columns - column);
-    _Alignas(64) float block[64 * 64], turned[64 * 64];
-    for (int64_t t0 = 0; t0 < x->rows; t0 += 64) {
-        int64_t count = attune_min(64, x->rows - t0);
-        for (int64_t t = 0; t < count; t++) k->widen(block + t * 64, attune_at(x, t0 + t, column), x->dtype, columns);
-        if (count < 64) memset(block + count * 64, 0, (size_t)(64 - count) * 256);
-        k->transpose_block32(turned, block);
-        for (int64_t i = 0; i < columns; i++)
-            k->narrow(
-                c->rows + (column + i) * c->row_stride + t0 * attune_width(c->dtype), c->dtype, turned + i * 64, 64);
-    }
-}
-
-static void gradient_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
-    const attune_kernels *k = machine->kernels;
-    const gradient_context *c = context;
-    const attune_matrix *x = c->panel_side;
-    int64_t panel = item / c->chunks, chunk = item % c->chunks;
-    int64_t column = panel * 64, n = attune_min(64, x->columns - column), length = x->rows;
-    int32_t width = (int32_t)((n + 15) / 16);
-    char *scratch = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, (length + 63) / 64 * 64 * 64 * 4);
-    if (c->dtype == ATTUNE_BF16) {
-        const uint16_t *pointers[64];
-        for (int64_t t0 = 0; t0 < length; t0 += 64) {
-            int64_t count = attune_min(64, length - t0);
-            for (int64_t t = 0; t < count; t++) pointers[t] = attune_at(x, t0 + t, column);
-            k->pack_pairs16((uint16_t *)scratch + t0 * 64, pointers, count, n);
-        }
-    } else {
-        k->widen_lines((float *)scratch, 64, attune_at(x, 0, column), x->dtype, x->stride, length, n, 64);
-    }
-    int64_t total = c->row_side->columns;
-    int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, total);
-    attune_product product = {.panel = scratch, .k = length, .step = c->step};
-    _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
-    int32_t most = c->dtype == ATTUNE_F32 && width <= 2 ? k->tall : ATTUNE_TILE;
-    for (int64_t row = first; row < end;) {
-        int32_t rows = even_tile(end - row, most);
-        for (int32_t m = 0; m < rows; m++) product.rows[m] = c->rows + (row + m) * c->row_stride;
-        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, ATTUNE_PANEL, 0, &product, 1, rows, width);
-        else k->tile_f32(acc, ATTUNE_PANEL, 0, &product, 1, rows, width);
-        float *base = c->dweight->data;
-        for (int32_t m = 0; m < rows; m++) {
-            const float *line = acc + m * ATTUNE_PANEL;
-            if (!c->turned) {
-                float *to = base + (row + m) * c->dweight->stride + column;
-                k->add(to, to, line, c->scale, n);
-            } else {
-                for (int64_t j = 0; j < n; j++) base[(column + j) * c->dweight->stride + row + m] += c->scale * line[j];
-            }
-        }
-        row += rows;
-    }
-}
-
-void attune_weight_gradient(
-    attune_machine *machine, const attune_matrix *dweight, const attune_matrix *dout, const attune_matrix *inp,
-    float scale) {
-    attune_begin(machine);
-    gradient_context c = {.dweight = dweight, .scale = scale};
-    c.turned = dout->columns > inp->columns;
-    c.row_side = c.turned ? inp : dout;
-    c.panel_side = c.turned ? dout : inp;
-    c.dtype = dout->dtype == ATTUNE_BF16 && inp->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16
-                                                                                                       : ATTUNE_F32;
-    if (c.dtype == ATTUNE_F32) {
-        int64_t stride;
-        c.rows = (char *)operand(machine, c.row_side, ATTUNE_F32, ATTUNE_SCRATCH_SHARED, &stride);
-        c.row_stride = 4;
-        c.step = stride / 4;
-    } else {
-        c.row_stride = (dout->rows + 63) / 64 * 64 * attune_width(c.dtype);
-        c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.row_stride * c.row_side->columns);
-        c.step = 1;
-        attune_run(machine, turn_columns, &c, (c.row_side->columns + 63) / 64);
-    }
-    int64_t panels = (c.panel_side->columns + 63) / 64;
-    c.chunks = 1;
-    if (machine->threads > 1 && panels < 4 * machine->threads)
-        c.chunks = attune_max(1, attune_min((c.row_side->columns + 95) / 96, 4 * machine->threads / panels));
-    c.chunk_rows = (c.row_side->columns + c.chunks - 1) / c.chunks;
-    c.chunk_rows = (c.chunk_rows + ATTUNE_TILE - 1) / ATTUNE_TILE * ATTUNE_TILE;
-    if (dout->rows > 0) attune_run(machine, gradient_item, &c, panels * c.chunks);
     attune_end(machine);
 }

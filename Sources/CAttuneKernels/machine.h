@@ -62,8 +62,11 @@ struct attune_kernels {
     // Sixteen lanes, summed in one fixed tree.
     float (*dot)(const float *a, const float *b, int64_t n);
     float (*max)(const float *x, int64_t n);
-    // out = residual + scale·(acc + bias); bias, residual may be NULL.
-    void (*finish)(float *out, const float *acc, const float *bias, const float *residual, float scale, int64_t n);
+    // Rows of a type = residual (of a type) + scale·(acc + bias), acc [rows][64], n <= 64; bias, residual may be NULL.
+    // Strides in elements.
+    void (*finish_rows)(
+        void *out, int32_t dtype, int64_t stride, const float *acc, const float *bias, const void *residual,
+        int32_t residual_dtype, int64_t residual_stride, float scale, int32_t rows, int64_t n);
     void (*add)(float *out, const float *a, const float *b, float scale, int64_t n);
     void (*scale)(float *out, const float *x, float factor, int64_t n);
     void (*multiply)(float *out, const float *a, const float *b, int64_t n);
@@ -218,9 +221,10 @@ uint8_t attune_nearest_code(const float *map, float x);
 // holds 64·64 floats. Returns the block, in place for dense weights of that type.
 const void *attune_weight_block(
     const attune_kernels *k, const attune_weight *weight, int64_t panel, int64_t k0, int32_t dtype, void *buffer);
-// The panel of columns 64·panel… of W' (transposed as in attune_linear), in place or in `scratch` of the given bytes.
-const void *attune_weight_panel(
-    const attune_kernels *k, const attune_weight *weight, int64_t panel, int32_t transposed, int32_t dtype,
-    void *scratch);
+// k0 ..< k0 + kn of the panel of columns 64·panel… of W' (transposed as in attune_linear), in place or in `scratch`, which
+// holds kn rounded up to 64 lines. k0 is even, and a multiple of 64 where transposed.
+const void *attune_weight_lines(
+    const attune_kernels *k, const attune_weight *weight, int64_t panel, int64_t k0, int64_t kn, int32_t transposed,
+    int32_t dtype, void *scratch);
 
 #endif

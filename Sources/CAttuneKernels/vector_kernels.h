@@ -13,7 +13,7 @@
     const attune_kernels symbol = {                                                                                   \
         .name = label, .tall = TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32,                          \
         .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .tile_bf16 = bf16_tile, .dot = dot, .max = row_max,         \
-        .finish = finish, .add = row_add, .scale = row_scale, .multiply = row_multiply,                               \
+        .finish_rows = finish_rows, .add = row_add, .scale = row_scale, .multiply = row_multiply,                               \
         .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,             \
         .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .soften = soften,                         \
         .soften_backward = soften_backward, .exp_sum = exp_sum, .cap = cap, .logit_gradient = logit_gradient,         \

@@ -14,14 +14,39 @@ static float row_max(const float *x, int64_t n) {
     for (; i < n; i++) result = x[i] > result ? x[i] : result;
     return result;
 }
-static void finish(float *out, const float *acc, const float *bias, const float *residual, float scale, int64_t n) {
-    for (int64_t i = 0; i < n; i += 16) {
-        V x = load(acc + i, n - i);
-        if (bias) x += load(bias + i, n - i);
-        x *= all(scale);
-        if (residual) x += load(residual + i, n - i);
-        store(out + i, x, n - i);
+INLINE void finish_rows_as(
+    void *out, const int32_t dtype, int64_t stride, const float *acc, const float *bias, const void *residual,
+    const int32_t residual_dtype, int64_t residual_stride, float scale, int32_t rows, int64_t n) {
+    for (int32_t m = 0; m < rows; m++, acc += ATTUNE_PANEL) {
+        for (int64_t i = 0; i < n; i += 16) {
+            int64_t left = n - i;
+            V x = load(acc + i, 16);
+            if (bias) x += load(bias + i, left);
+            x *= all(scale);
+            if (residual) {
+                int64_t at = m * residual_stride + i;
+                V r;
+                if (residual_dtype == ATTUNE_F32) r = load((const float *)residual + at, left);
+                else if (residual_dtype == ATTUNE_BF16) r = widen_bf16(load16((const uint16_t *)residual + at, left));
+                else r = F16_LOAD(load16((const uint16_t *)residual + at, left));
+                x += r;
+            }
+            int64_t at = m * stride + i;
+            if (dtype == ATTUNE_F32) store((float *)out + at, x, left);
+            else if (dtype == ATTUNE_BF16) store16((uint16_t *)out + at, narrow_bf16(x), left);
+            else store16((uint16_t *)out + at, F16_STORE(x), left);
+        }
     }
+}
+static void finish_rows(
+    void *out, int32_t dtype, int64_t stride, const float *acc, const float *bias, const void *residual,
+    int32_t residual_dtype, int64_t residual_stride, float scale, int32_t rows, int64_t n) {
+    if (dtype == ATTUNE_BF16 && residual_dtype == ATTUNE_BF16 && n == 64)
+        finish_rows_as(
+            out, ATTUNE_BF16, stride, acc, bias, residual, ATTUNE_BF16, residual_stride, scale, rows, 64);
+    else if (dtype == ATTUNE_F32 && residual_dtype == ATTUNE_F32 && n == 64)
+        finish_rows_as(out, ATTUNE_F32, stride, acc, bias, residual, ATTUNE_F32, residual_stride, scale, rows, 64);
+    else finish_rows_as(out, dtype, stride, acc, bias, residual, residual_dtype, residual_stride, scale, rows, n);
 }
 static void row_add(float *out, const float *a, const float *b, float scale, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) store(out + i, load(a + i, n - i) + all(scale) * load(b + i, n - i), n - i);

@@ -222,16 +222,17 @@ const void *attune_weight_block(
     return buffer;
 }
 
-const void *attune_weight_panel(
-    const attune_kernels *k, const attune_weight *w, int64_t panel, int32_t transposed, int32_t dtype, void *scratch) {
+const void *attune_weight_lines(
+    const attune_kernels *k, const attune_weight *w, int64_t panel, int64_t k0, int64_t kn, int32_t transposed,
+    int32_t dtype, void *scratch) {
     if (!transposed) {
-        if (w->kind == ATTUNE_WEIGHT_DENSE && w->dtype == dtype) return dense_at(w, panel, 0);
-        panel_run(k, scratch, w, panel, 0, (w->in + 1) / 2, dtype == ATTUNE_F32);
+        if (w->kind == ATTUNE_WEIGHT_DENSE && w->dtype == dtype) return dense_at(w, panel, k0);
+        panel_run(k, scratch, w, panel, k0, (kn + 1) / 2, dtype == ATTUNE_F32);
         return scratch;
     }
     _Alignas(64) float buffer[64 * 64];
-    for (int64_t b = 0; b * 64 < w->out; b++) {
-        const void *block = attune_weight_block(k, w, b, panel * 64, dtype, buffer);
+    for (int64_t b = 0; b * 64 < kn; b++) {
+        const void *block = attune_weight_block(k, w, k0 / 64 + b, panel * 64, dtype, buffer);
         if (dtype == ATTUNE_F32) k->transpose_block32((float *)scratch + b * 64 * 64, block);
         else k->transpose_block16((uint16_t *)scratch + b * 64 * 64, block);
     }

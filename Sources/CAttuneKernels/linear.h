@@ -1,0 +1,30 @@
+// What the files of the matrix products share.
+#ifndef ATTUNE_LINEAR_H
+#define ATTUNE_LINEAR_H
+
+#include "machine.h"
+
+// How many rows the next tile takes so that the last is not tiny: rows cut into ceil(rows/most) nearly equal tiles.
+static inline int32_t attune_even_tile(int64_t left, int64_t most) {
+    int64_t tiles = (left + most - 1) / most;
+    return (int32_t)((left + tiles - 1) / tiles);
+}
+
+// Lines of 256 bytes that k of a panel take in the tile's type.
+static inline int64_t attune_panel_lines(int64_t k, int32_t dtype) { return dtype == ATTUNE_F32 ? k : (k + 1) / 2; }
+
+// Stores a tile of sums [rows][64]: out = residual + scale·(acc + bias), in the type of `out`.
+static inline void attune_finish_tile(
+    const attune_kernels *k, const attune_linear_arguments *a, const float *acc, int64_t row, int32_t rows,
+    int64_t column, int64_t n) {
+    const attune_matrix *out = a->out, *residual = a->residual;
+    k->finish_rows(
+        attune_at(out, row, column), out->dtype, out->stride, acc, a->bias ? a->bias + column : NULL,
+        residual ? attune_at(residual, row, column) : NULL, residual ? residual->dtype : out->dtype,
+        residual ? residual->stride : 0, a->scale, rows, n);
+}
+
+// The product for many rows; `dtype` is that of the tile's operands.
+void attune_linear_blocked(attune_machine *machine, const attune_linear_arguments *arguments, int32_t dtype);
+
+#endif

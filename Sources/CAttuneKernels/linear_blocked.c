@@ -1,0 +1,168 @@
+// A product of many rows, blocked for the second-level cache (Goto and van de Geijn 2008).
+//
+// The weight's panels are expanded once into memory all threads read, a group of panels and a run of k at a time. An
+// item takes a block of rows, converts it into memory of its thread and multiplies it with a few panels, so that what a
+// tile reads again and again, the panel and the rows, comes from the second-level cache. Where k is cut the sums wait
+// in float32 and go on where they stopped: every element is still one sum over k in rising order.
+#include "linear.h"
+
+#define RUN 1536              // of k at most
+#define ROW_BYTES (512 << 10)  // of a converted block of rows
+#define MOST_ROWS 192          // of a block
+#define PANEL_BYTES (8 << 20)  // of expanded panels
+#define ITEM_PANELS 12        // an item multiplies at most: enough that converting its rows costs one in a hundred
+#define SUM_ROWS 2048          // that wait at a time where k is cut
+
+typedef struct {
+    const attune_linear_arguments *arguments;
+    int32_t dtype;     // of the tile's operands
+    int32_t in_place;  // panels are read where they lie
+    int64_t width;     // bytes of an operand element
+    int64_t columns;
+    // This pass: panels first_panel ..< first_panel + panels, k0 ..< k0 + kn of them, rows first_row ..< end_row.
+    int64_t first_panel, panels, k0, kn, extra, first_row, end_row;
+    int32_t is_first, is_last;
+    char *expanded;        // [panels][line_bytes·(padded kn, then padded extra)]
+    int64_t panel_stride;  // bytes
+    int64_t extra_offset;  // bytes from a panel to its low-rank lines
+    float *sums;           // [panels][end_row − first_row][64], or NULL where k is not cut
+    int64_t block_rows, blocks, group;
+} blocked_context;
+
+static int64_t padded(int64_t k) { return (k + 63) / 64 * 64; }
+
+static void expand_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const blocked_context *c = context;
+    const attune_linear_arguments *a = c->arguments;
+    char *to = c->expanded + item * c->panel_stride;
+    if (!c->in_place)
+        attune_weight_lines(
+            machine->kernels, a->weight, c->first_panel + item, c->k0, c->kn, a->transposed, c->dtype, to);
+    if (c->extra > 0) {
+        const void *at = attune_weight_lines(
+            machine->kernels, a->extra_weight, c->first_panel + item, 0, c->extra, a->transposed, c->dtype,
+            to + c->extra_offset);
+        if (at != to + c->extra_offset)
+            memcpy(to + c->extra_offset, at, (size_t)(attune_panel_lines(c->extra, c->dtype) * 256));
+    }
+}
+
+// `n` elements of a row in the tile's type, followed by zeros to a whole pair.
+static void convert_row(
+    const attune_kernels *k, const blocked_context *c, char *to, const attune_matrix *from, int64_t row,
+    int64_t column, int64_t n) {
+    if (c->dtype == ATTUNE_F32) {
+        k->widen((float *)to, attune_at(from, row, column), from->dtype, n);
+    } else if (from->dtype == c->dtype) {
+        memcpy(to, attune_at(from, row, column), (size_t)(n * c->width));
+    } else {
+        for (int64_t i = 0; i < n; i += ATTUNE_CHUNK) {
+            float buffer[ATTUNE_CHUNK];
+            int64_t some = attune_min(ATTUNE_CHUNK, n - i);
+            k->narrow(to + 2 * i, c->dtype, attune_read(k, from, row, column + i, some, buffer), some);
+        }
+    }
+}
+
+static void multiply_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const attune_kernels *k = machine->kernels;
+    const blocked_context *c = context;
+    const attune_linear_arguments *a = c->arguments;
+    int64_t first = c->first_row + item % c->blocks * c->block_rows, end = attune_min(first + c->block_rows, c->end_row);
+    int64_t panel = item / c->blocks * c->group, panel_end = attune_min(panel + c->group, c->panels);
+    // One cache line more than the row, so that the rows of a tile do not fall into the same sets.
+    int64_t extra_at = padded(c->kn) * c->width;
+    int64_t row_stride = extra_at + padded(c->extra) * c->width + 64;
+    char *rows_memory = attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, row_stride * c->block_rows);
+    for (int64_t row = first; row < end; row++) {
+        char *to = rows_memory + (row - first) * row_stride;
+        convert_row(k, c, to, a->inp, row, c->k0, c->kn);
+        if (c->extra > 0) convert_row(k, c, to + extra_at, a->extra_inp, row, 0, c->extra);
+    }
+    attune_product products[2] = {{.k = c->kn, .step = 1}, {.k = c->extra, .step = 1}};
+    for (; panel < panel_end; panel++) {
+        int64_t column = (c->first_panel + panel) * 64, n = attune_min(64, c->columns - column);
+        int32_t width = (int32_t)((n + 15) / 16);
+        int32_t most = c->dtype == ATTUNE_F32 && width <= 2 ? k->tall : ATTUNE_TILE;
+        char *expanded = c->expanded ? c->expanded + panel * c->panel_stride : NULL;
+        products[0].panel =
+            c->in_place
+                ? attune_weight_lines(k, a->weight, c->first_panel + panel, c->k0, c->kn, 0, c->dtype, NULL)
+                : expanded;
+        products[1].panel = c->extra > 0 ? expanded + c->extra_offset : NULL;
+        _Alignas(64) float tile[ATTUNE_TALL * ATTUNE_PANEL];
+        // While this panel is used the next is fetched, each tile its part.
+        const char *ahead = expanded && panel + 1 < panel_end ? expanded + c->panel_stride : NULL;
+        int64_t ahead_bytes = ahead ? attune_panel_lines(c->kn, c->dtype) * 256 : 0;
+        int64_t part = (ahead_bytes / ((end - first + most - 1) / most) + 63) / 64 * 64;
+        for (int64_t row = first; row < end;) {
+            int32_t rows = attune_even_tile(end - row, most);
+            int64_t some = attune_min(part, ahead_bytes);
+            for (int64_t i = 0; i < some; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+            ahead += some;
+            ahead_bytes -= some;
+            for (int32_t m = 0; m < rows; m++) {
+                products[0].rows[m] = rows_memory + (row - first + m) * row_stride;
+                products[1].rows[m] = rows_memory + (row - first + m) * row_stride + extra_at;
+            }
+            float *acc = tile;
+            if (c->sums) acc = c->sums + (panel * (c->end_row - c->first_row) + row - c->first_row) * 64;
+            int64_t count = c->extra > 0 ? 2 : 1;
+            if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, 64, !c->is_first, products, count, rows, width);
+            else k->tile_f32(acc, 64, !c->is_first, products, count, rows, width);
+            if (c->is_last) attune_finish_tile(k, a, acc, row, rows, column, n);
+            row += rows;
+        }
+    }
+}
+
+// Blocks of rows and groups of panels: as large as the caches allow, and enough items that no thread waits long.
+static void cut_items(blocked_context *c, int32_t threads) {
+    int64_t rows = c->end_row - c->first_row, wanted = 8 * threads;
+    int64_t most = ROW_BYTES / ((c->kn + c->extra) * c->width) / ATTUNE_TALL * ATTUNE_TALL;
+    most = attune_max(2 * ATTUNE_TALL, attune_min(MOST_ROWS, most));
+    c->group = attune_min(ITEM_PANELS, c->panels);
+    // Equal groups.
+    c->group = (c->panels + (c->panels + c->group - 1) / c->group - 1) / ((c->panels + c->group - 1) / c->group);
+    int64_t groups = (c->panels + c->group - 1) / c->group;
+    int64_t blocks = attune_max((rows + most - 1) / most, attune_min((wanted + groups - 1) / groups, rows / 48));
+    blocks = attune_max(1, blocks);
+    c->block_rows = ((rows + blocks - 1) / blocks + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
+    c->blocks = (rows + c->block_rows - 1) / c->block_rows;
+}
+
+void attune_linear_blocked(attune_machine *machine, const attune_linear_arguments *a, int32_t dtype) {
+    blocked_context c = {.arguments = a, .dtype = dtype, .width = attune_width(dtype)};
+    c.columns = a->transposed ? a->weight->in : a->weight->out;
+    c.in_place = !a->transposed && a->weight->kind == ATTUNE_WEIGHT_DENSE && a->weight->dtype == dtype;
+    int64_t k = a->transposed ? a->weight->out : a->weight->in;
+    int64_t extra = !a->extra_weight ? 0 : a->transposed ? a->extra_weight->out : a->extra_weight->in;
+    int64_t runs = (k + RUN - 1) / RUN, run = padded((k + runs - 1) / runs);
+    int64_t all_panels = (c.columns + 63) / 64, all_rows = a->inp->rows;
+    c.extra_offset = c.in_place ? 0 : attune_panel_lines(padded(attune_min(run, k)), dtype) * 256;
+    c.panel_stride = c.extra_offset + attune_panel_lines(padded(extra), dtype) * 256;
+    int64_t most_panels = c.panel_stride > 0 ? attune_max(1, PANEL_BYTES / c.panel_stride) : all_panels;
+    int64_t most_rows = run < k ? SUM_ROWS : all_rows;
+    for (c.first_row = 0; c.first_row < all_rows; c.first_row = c.end_row) {
+        c.end_row = attune_min(c.first_row + most_rows, all_rows);
+        for (c.first_panel = 0; c.first_panel < all_panels; c.first_panel += c.panels) {
+            c.panels = attune_min(most_panels, all_panels - c.first_panel);
+            if (run < k)
+                c.sums = attune_scratch(
+                    machine, 0, ATTUNE_SCRATCH_SHARED2, c.panels * (c.end_row - c.first_row) * ATTUNE_PANEL * 4);
+            for (c.k0 = 0; c.k0 < k; c.k0 += run) {
+                c.kn = attune_min(run, k - c.k0);
+                c.is_first = c.k0 == 0;
+                c.is_last = c.k0 + c.kn == k;
+                c.extra = c.is_last ? extra : 0;
+                if (!c.in_place || c.extra > 0) {
+                    c.expanded = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.panels * c.panel_stride);
+                    attune_run(machine, expand_item, &c, c.panels);
+                }
+                cut_items(&c, machine->threads);
+                attune_run(machine, multiply_item, &c, c.blocks * ((c.panels + c.group - 1) / c.group));
+            }
+        }
+    }
+}
