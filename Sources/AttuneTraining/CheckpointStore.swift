@@ -104,14 +104,20 @@ public final class CheckpointStore {
     ) throws -> Checkpoint {
         let path = Folder.path(folder, Checkpoint.name(progress.step))
         let staged = try AtomicFolder(path)
-        let weights = model.trainableParameters.map { (name: $0.name, tensor: $0.value) }
-        try SafetensorsWriter.write(tensors: weights, metadata: [:], to: staged.path(of: Self.weightsName))
-        try SafetensorsWriter.write(
-            tensors: optimizer.stateTensors, metadata: [:], to: staged.path(of: Self.optimizerName))
-        try AtomicFile.write(progress.json.utf8(.pretty), to: staged.path(of: Self.progressName))
-        try AtomicFile.write(identity.json.utf8(.pretty), to: staged.path(of: Self.identityName))
-        try writeExtras(staged, progress, totalSteps, epoch)
-        try Manifest.write(to: staged)
+        do {
+            let weights = model.trainableParameters.map { (name: $0.name, tensor: $0.value) }
+            try SafetensorsWriter.write(tensors: weights, metadata: [:], to: staged.path(of: Self.weightsName))
+            try SafetensorsWriter.write(
+                tensors: optimizer.stateTensors, metadata: [:], to: staged.path(of: Self.optimizerName))
+            try AtomicFile.write(progress.json.utf8(.pretty), to: staged.path(of: Self.progressName))
+            try AtomicFile.write(identity.json.utf8(.pretty), to: staged.path(of: Self.identityName))
+            try writeExtras(staged, progress, totalSteps, epoch)
+            try Manifest.write(to: staged)
+        } catch FilesError.inputOutput(let file, let operation, let code) where file.hasPrefix(staged.temporaryPath) {
+            // The reader knows the final place, not the temporary one.
+            let name = file.dropFirst(staged.temporaryPath.count)
+            throw FilesError.inputOutput(path: path + name, operation: operation, code: code)
+        }
         if Folder.exists(path) { try setAside(progress.step) }
         try staged.commit()
         let saved = Checkpoint(path: path, step: progress.step)

@@ -192,7 +192,8 @@ public final class Trainer {
             progress.skippedInARow = 0
         } else {
             let rows = sums.culprits.isEmpty ? batches.flatMap { $0.rows.map(\.source) } : sums.culprits
-            try skip(sums.loss.isFinite ? "gradient norm is \(norm)" : "loss is \(sums.loss)", rows, lossScale, report)
+            let what = sums.loss.isFinite ? ("gradient norm", norm) : ("loss", sums.loss)
+            try skip("\(what.0) is \(what.1.isNaN ? "not a number" : "infinite")", rows, lossScale, report)
         }
         progress.step += 1
         progress.optimizerStep = optimizer.step

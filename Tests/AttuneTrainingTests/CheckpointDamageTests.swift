@@ -128,7 +128,8 @@ import Testing
             guard steps.contains(progress.step) else { return }
             // Something is there already when the disk is full.
             try AtomicFile.write([1, 2, 3], to: staged.path(of: "adapter_config.json"))
-            throw FilesError.inputOutput(path: staged.path + "/adapter_model.safetensors", operation: "write", code: 28)
+            throw FilesError.inputOutput(
+                path: staged.path(of: "adapter_model.safetensors"), operation: "write", code: 28)
         }
     }
 
@@ -145,6 +146,7 @@ import Testing
         let session = try run.session(scratch.path("full"), extras: Self.failing(at: [8]))
         let error = #expect(throws: FilesError.self) { try session.run() }
         #expect(error?.exitCode == 74 && error?.description.contains("\n") == false)
+        #expect(error?.path == scratch.path("full/checkpoint-8/adapter_model.safetensors"))
         #expect(try scratch.names("full") == ["checkpoint-2", "checkpoint-4", "checkpoint-6"])
         let again = try run.session(scratch.path("full"), resume: .newest)
         #expect(again.trainer.progress.step == 6)

@@ -37,7 +37,7 @@ import Testing
         try session.run()
         #expect(session.skipped.count == 1)
         #expect(session.skipped[0].rows == [RowSource(file: "tiny.jsonl", line: 6)])
-        #expect(session.skipped[0].reason == "loss is nan")
+        #expect(session.skipped[0].reason == "loss is not a number")
         let progress = session.trainer.progress
         #expect(progress.optimizerStep == progress.step - 1 && progress.meanLoss.isFinite && progress.meanLoss > 0)
         #expect(session.outcome.weights.values.allSatisfy { !$0.isEmpty })

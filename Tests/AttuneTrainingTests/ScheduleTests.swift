@@ -46,9 +46,9 @@ import Testing
         }
     }
 
-    /// The comparison must notice: one step later every schedule but the constant is elsewhere.
+    /// The comparison must notice: one step later every schedule that moves is elsewhere.
     @Test func aStepTooFarIsNoticed() {
-        for item in Self.cases where item.schedule.kind != .constant {
+        for item in Self.cases where Set(item.rates).count > 1 {
             let late = item.rates.indices.map { item.schedule.rate(at: $0 + 1) }
             #expect(zip(late, item.rates).contains { abs($0 - $1) > 1e-9 })
         }

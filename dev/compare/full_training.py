@@ -107,7 +107,7 @@ loss = max(relative(e["loss"], l) for e, l in zip(theirs, losses))
 norm = max(relative(e["grad_norm"], n) for e, n in zip(theirs, norms))
 trained = tf.AutoModelForCausalLM.from_pretrained(work / "out", dtype=torch.float32)
 weight = max(
-    float((a - b).norm() / b.norm()) for (_, a), (_, b) in zip(trained.named_parameters(), model.named_parameters())
+    float((a - b).detach().norm() / b.detach().norm()) for (_, a), (_, b) in zip(trained.named_parameters(), model.named_parameters())
 )
 print(f"{arguments.optim}: {len(theirs)} steps, loss {losses[0]:.4f} to {losses[-1]:.4f}, clipped {sum(n > CLIP for n in norms)}")
 print(f"largest relative differences: loss {loss:.2e}, gradient norm {norm:.2e}, weights {weight:.2e}")
