@@ -6,7 +6,7 @@
 // in float32 and go on where they stopped: every element is still one sum over k in rising order.
 #include "linear.h"
 
-#define RUN 1536              // of k at most
+#define RUN 768                // of k at most
 #define ROW_BYTES (512 << 10)  // of a converted block of rows
 #define MOST_ROWS 192          // of a block
 #define PANEL_BYTES (8 << 20)  // of expanded panels

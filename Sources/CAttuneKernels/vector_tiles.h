@@ -257,3 +257,19 @@ static void tile_pairs(
     default: strips_pairs(acc, stride, accumulate, products, count, width, 6); break;
     }
 }
+
+// MARK: The machine's limit
+
+#define LIMIT_SUMS (6 * TILE_VECTORS)
+static int64_t multiply_rounds(float *sink, int64_t rounds) {
+    T sum[LIMIT_SUMS], a = {0}, b = {0};
+    a += sink[0] * 0.5f;
+    b += sink[0];
+    UNROLL for (int i = 0; i < LIMIT_SUMS; i++) sum[i] = b;
+    for (int64_t r = 0; r < rounds; r++)
+        UNROLL for (int i = 0; i < LIMIT_SUMS; i++) sum[i] = a * b + sum[i];
+    T all = {0};
+    UNROLL for (int i = 0; i < LIMIT_SUMS; i++) all += sum[i];
+    sink[0] = all[0];
+    return rounds * LIMIT_SUMS * LANES * 2;
+}
