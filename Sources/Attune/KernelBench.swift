@@ -7,9 +7,11 @@ public struct KernelBench {
     public struct Measurement: Sendable {
         /// `"linear"`, `"linear nf4"`, `"input gradient"` or `"weight gradient"`.
         public var name: String
-        /// Rows, inputs, outputs.
+        /// Rows of the product.
         public var rows: Int
+        /// Columns of its input.
         public var inputs: Int
+        /// Columns of its result.
         public var outputs: Int
         /// Shortest time of a call, the weight not in cache.
         public var seconds: Double

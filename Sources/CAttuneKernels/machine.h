@@ -45,7 +45,7 @@ struct attune_kernels {
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
     // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the
-    // panel.
+    // panel; up to `tall` rows of any width.
     void (*tile_pairs)(
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);

@@ -95,6 +95,12 @@ import Testing
             one.linear(single, x.rows(row..<row + 1), packed, bias: nil, extra: nil, scale: 1, residual: nil)
             #expect(bytes(single) == bytes(whole.rows(row..<row + 1)))
         }
+        // Few rows take other tiles than many.
+        for count in [5, 9, 31, 50] {
+            let few = try Tensor(zeros: [count, 130], test.dtype)
+            three.linear(few, x.rows(0..<count), packed, bias: nil, extra: nil, scale: 1, residual: nil)
+            #expect(bytes(few) == bytes(whole.rows(0..<count)), "\(count) rows")
+        }
         #expect(bytes(whole.rows(0..<1)) != bytes(whole.rows(1..<2)), "rows differ, so the comparison can fail")
         let first = try Tensor(zeros: [130, 200])
         let second = try Tensor(zeros: [130, 200])
