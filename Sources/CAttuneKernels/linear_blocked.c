@@ -106,6 +106,8 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
                 products[0].rows[m] = rows_memory + (row - first + m) * row_stride;
                 products[1].rows[m] = rows_memory + (row - first + m) * row_stride + extra_at;
             }
+            // Where the tile's results go, and what is added to them, comes while it is multiplied.
+            if (c->is_last) attune_expect_tile(a, row, rows, column);
             float *acc = tile;
             if (c->sums) acc = c->sums + (panel * (c->end_row - c->first_row) + row - c->first_row) * 64;
             int64_t count = c->extra > 0 ? 2 : 1;
