@@ -21,7 +21,7 @@ public enum BenchMethod: String, Sendable, CaseIterable {
     case kernels
 }
 
-/// What the machine can do at most, measured before anything else runs.
+/// What the machine can do at most.
 public struct MachineLimits: Sendable {
     /// Floating-point operations a second with operands in registers.
     public let operationsPerSecond: Double
@@ -78,8 +78,10 @@ public struct BenchReport: Sendable {
     /// The report of steps of these durations.
     init(
         durations: [Double], tokens: Double, operationsPerStep: Double, bytesPerStep: Double,
-        seconds: [String: Double], plannedMemory: Int?, limits: MachineLimits
+        seconds: [String: Double], plannedMemory: Int?, limits: () -> MachineLimits
     ) {
+        // Before the limits are measured, which takes memory of its own.
+        peakMemory = ProcessMemory.peak
         let total = durations.reduce(0, +)
         let steps = Double(durations.count)
         stepSeconds = durations.sorted()[durations.count / 2]
@@ -87,8 +89,7 @@ public struct BenchReport: Sendable {
         self.operationsPerStep = operationsPerStep
         self.bytesPerStep = bytesPerStep
         self.plannedMemory = plannedMemory
-        self.limits = limits
-        peakMemory = ProcessMemory.peak
+        self.limits = limits()
         operations = seconds.map { Operation(name: $0.key, seconds: $0.value / steps, share: $0.value / total) }
         let measured = operations.reduce(0) { $0 + $1.seconds }
         operations.append(

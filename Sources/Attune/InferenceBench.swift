@@ -6,10 +6,10 @@ import AttuneTensor
 public struct InferenceBench {
     private let backend: ProfilingBackend
     private let model: Decoder
-    private let limits: MachineLimits
+    private let limits: () -> MachineLimits
 
     /// A model to run, already built on `backend`.
-    public init(_ model: Decoder, backend: ProfilingBackend, limits: MachineLimits) {
+    public init(_ model: Decoder, backend: ProfilingBackend, limits: @escaping () -> MachineLimits) {
         self.model = model
         self.backend = backend
         self.limits = limits

@@ -7,12 +7,14 @@ public struct TrainingBench {
     private let backend: ProfilingBackend
     private let model: Decoder
     private let method: BenchMethod
-    private let limits: MachineLimits
+    private let limits: () -> MachineLimits
     private var adapter: LoRAOptions?
 
     /// Prepares a model, already built on `backend`, for training: every parameter, or rank 16 on every matrix.
     /// - Throws: `ModelError`, `TensorError`.
-    public init(_ model: Decoder, method: BenchMethod, backend: ProfilingBackend, limits: MachineLimits) throws {
+    public init(_ model: Decoder, method: BenchMethod, backend: ProfilingBackend, limits: @escaping () -> MachineLimits)
+        throws
+    {
         self.model = model
         self.method = method
         self.backend = backend

@@ -61,14 +61,15 @@ struct Bench: ParsableCommand {
             throw ValidationError("unknown dtype '\(dtype)'")
         }
         let cpu = try CPUBackend(threads: threads == 0 ? nil : threads)
-        let limits = MachineLimits(cpu)
+        let limits = { MachineLimits(cpu) }
         let backend = ProfilingBackend(cpu)
         let name = model ?? shape ?? "smollm2-135m"
         if method == .kernels {
             let configuration =
                 try model.map { try BenchShape.configuration(folder: $0) } ?? BenchShape.configuration(named: name)
-            let kernels = try KernelBench(cpu, type: type, limits: limits).run(configuration)
-            report(kernels, name: name, cpu, limits)
+            let measured = limits()
+            let kernels = try KernelBench(cpu, type: type, limits: measured).run(configuration)
+            report(kernels, name: name, cpu, measured)
             return
         }
         let isNF4 = method == .qlora || quantization == "nf4"
