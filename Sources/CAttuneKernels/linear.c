@@ -6,7 +6,7 @@
 
 // More rows are multiplied block by block.
 #define FEW_ROWS 192
-// So are few whose panels would not fit the second-level cache.
+// So are few whose panels would not fit the second-level cache, and any number where such panels must be turned.
 #define LONG 3072
 #define SHORT_ROWS 24
 // Rows of one work item when a product is cut along the rows too.
@@ -149,7 +149,7 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     linear_context c = {.arguments = a};
     c.dtype = a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
     int64_t length = a->transposed ? a->weight->out : a->weight->in;
-    if (a->inp->rows > FEW_ROWS || (a->inp->rows > SHORT_ROWS && length > LONG)) {
+    if (a->inp->rows > FEW_ROWS || (length > LONG && (a->inp->rows > SHORT_ROWS || a->transposed))) {
         attune_linear_blocked(machine, a, c.dtype);
         attune_end(machine);
         return;

@@ -130,6 +130,8 @@ static void cut_items(blocked_context *c, int32_t threads) {
     int64_t groups = (c->panels + c->group - 1) / c->group;
     int64_t blocks = attune_max((rows + most - 1) / most, attune_min((wanted + groups - 1) / groups, rows / 48));
     blocks = attune_max(1, blocks);
+    // Fewer panels an item where rows are too few for all threads.
+    c->group = attune_min(c->group, attune_max(1, c->panels * blocks / wanted));
     c->block_rows = ((rows + blocks - 1) / blocks + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     c->blocks = (rows + c->block_rows - 1) / c->block_rows;
 }
