@@ -1,5 +1,7 @@
+import AttuneFiles
 import AttuneJSON
 import AttuneModels
+import AttuneTensor
 
 /// Published model shapes to measure with random weights.
 public struct BenchShape: Sendable {
@@ -10,6 +12,9 @@ public struct BenchShape: Sendable {
 
     /// The shapes by name.
     public static let all: [BenchShape] = [
+        BenchShape(
+            name: "pocket",
+            config: llama(hidden: 256, layers: 8, heads: 8, kvHeads: 4, intermediate: 768, vocabulary: 6_144)),
         BenchShape(
             name: "smollm2-135m",
             config: llama(hidden: 576, layers: 30, heads: 9, kvHeads: 3, intermediate: 1536, vocabulary: 49_152)),
@@ -25,6 +30,44 @@ public struct BenchShape: Sendable {
                 hidden: 4096, layers: 32, heads: 32, kvHeads: 32, intermediate: 11_008, vocabulary: 32_000, ties: false)
         ),
     ]
+
+    /// The configuration of a shape.
+    /// - Throws: `ModelError` naming the shapes there are.
+    public static func configuration(named name: String) throws -> DecoderConfiguration {
+        guard let shape = all.first(where: { $0.name == name }) else {
+            throw ModelError.mismatch(
+                "no shape '\(name)'; there are \(all.map(\.name).joined(separator: ", "))")
+        }
+        return try DecoderConfiguration(config: shape.config)
+    }
+
+    /// The configuration in a model folder.
+    /// - Throws: `FilesError`, `ModelError`.
+    public static func configuration(folder: String) throws -> DecoderConfiguration {
+        try DecoderConfiguration(config: ModelDirectory(folder, requiresWeights: false).config)
+    }
+
+    /// A decoder of a shape with random weights.
+    /// - Throws: `ModelError`, `TensorError`.
+    public static func decoder(
+        named name: String, _ type: DType, isNF4: Bool, _ backend: any Backend
+    ) throws -> Decoder {
+        let configuration = try configuration(named: name)
+        return try Decoder.load(
+            RandomSource(configuration, seed: 7), configuration: configuration, backend: backend, computeType: type,
+            quantization: isNF4 ? QuantizationChoice(isDouble: true) : nil)
+    }
+
+    /// The decoder of a model folder.
+    /// - Throws: `FilesError`, `ModelError`, `TensorError`.
+    public static func decoder(
+        folder: String, _ type: DType, isNF4: Bool, _ backend: any Backend
+    ) throws -> Decoder {
+        let directory = try ModelDirectory(folder)
+        return try Decoder.load(
+            directory, configuration: DecoderConfiguration(config: directory.config), backend: backend,
+            computeType: type, quantization: isNF4 ? QuantizationChoice(isDouble: true) : nil)
+    }
 
     private static func llama(
         hidden: Int, layers: Int, heads: Int, kvHeads: Int, intermediate: Int, vocabulary: Int, ties: Bool = true

@@ -4,66 +4,31 @@ import AttuneTraining
 
 /// Whole training steps on random rows, measured.
 public struct TrainingBench {
-    /// What is trained.
-    public enum Method: String, Sendable, CaseIterable {
-        /// Adapters over a dense base.
-        case lora
-        /// Adapters over an NF4 base with double quantization.
-        case qlora
-        /// Every parameter.
-        case full
-    }
-
-    /// One operation's part of a step.
-    public struct Operation: Sendable {
-        /// `Backend`'s name for it.
-        public var name: String
-        /// Seconds a step.
-        public var seconds: Double
-        /// Of the step.
-        public var share: Double
-    }
-
-    /// The result.
-    public struct Report: Sendable {
-        /// Median over the steps.
-        public var tokensPerSecond: Double
-        /// Median seconds a step.
-        public var stepSeconds: Double
-        /// Multiply-add work a step counts, in floating-point operations.
-        public var operationsPerStep: Double
-        /// Where the time goes, largest first; the rest of the step is `other`.
-        public var operations: [Operation]
-        /// The most the process held.
-        public var peakMemory: Int
-        /// Parameters of the base.
-        public var parameterCount: Int
-    }
-
     private let backend: ProfilingBackend
     private let model: Decoder
-    private let method: Method
-    private let rank = 16
+    private let method: BenchMethod
+    private let limits: () -> MachineLimits
+    private var adapter: LoRAOptions?
 
-    /// Builds the model with random weights.
+    /// Prepares a model, already built on `backend`, for training: every parameter, or rank 16 on every matrix.
     /// - Throws: `ModelError`, `TensorError`.
-    public init(
-        _ configuration: DecoderConfiguration, method: Method, computeType: DType, backend inner: any Backend
-    ) throws {
+    public init(_ model: Decoder, method: BenchMethod, backend: ProfilingBackend, limits: @escaping () -> MachineLimits)
+        throws
+    {
+        self.model = model
         self.method = method
-        backend = ProfilingBackend(inner)
-        model = try Decoder.load(
-            RandomSource(configuration, seed: 7), configuration: configuration, backend: backend,
-            computeType: computeType, quantization: method == .qlora ? QuantizationChoice(isDouble: true) : nil)
-        if method == .full {
+        self.backend = backend
+        self.limits = limits
+        guard method != .full else {
             try model.prepareTraining(.full)
-        } else {
-            var options = LoRAOptions(targets: .allLinear)
-            options.rank = rank
-            options.alpha = 32
-            try model.attach("bench", options, seed: 1)
-            try model.prepareTraining(.adapter("bench"))
+            return
         }
+        var options = LoRAOptions(targets: .allLinear)
+        options.rank = 16
+        options.alpha = 32
+        try model.attach("bench", options, seed: 1)
+        try model.prepareTraining(.adapter("bench"))
+        adapter = options
     }
 
     /// Runs `steps` optimizer steps after one that is not counted.
@@ -73,7 +38,7 @@ public struct TrainingBench {
     ///   - length: tokens a row.
     ///   - trainedShare: the part of each row that has a target, at its end.
     /// - Throws: `TensorError`.
-    public func run(sequences: Int, length: Int, trainedShare: Double, steps: Int) throws -> Report {
+    public func run(sequences: Int, length: Int, trainedShare: Double, steps: Int) throws -> BenchReport {
         let vocabulary = UInt64(model.configuration.vocabularySize)
         let random = Philox(RandomKey(seed: 3, step: 0, stream: 0))
         let count = sequences * length
@@ -90,37 +55,36 @@ public struct TrainingBench {
         var options = TrainingOptions()
         options.learningRate = 1e-4
         let optimizer = try Optimizer(model.trainableParameters, options: options, backend: backend)
-        let adapter = method == .full ? nil : "bench"
-        let clock = ContinuousClock()
+        let adapterName = adapter == nil ? nil : "bench"
         var durations: [Double] = []
         for step in 0...steps {
             if step == 1 { backend.reset() }
-            let start = clock.now
-            model.zeroGradients()
-            _ = try pass.forwardBackward(
-                batch, adapter: adapter, gradientScale: 1 / Float(max(trained, 1)), labelSmoothing: 0,
-                key: RandomKey(seed: 1, step: UInt64(step), stream: 0), noiseAlpha: 0)
-            let norm = model.trainableParameters.reduce(0.0) { $0 + ($1.gradient.map(backend.sumOfSquares) ?? 0) }
-            optimizer.update(learningRate: 1e-4, gradientScale: Float(1 / max(1, norm.squareRoot())))
-            try model.refreshAfterStep()
-            let elapsed = (clock.now - start).components
-            if step > 0 { durations.append(Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18) }
+            let elapsed = try secondsOf {
+                model.zeroGradients()
+                _ = try pass.forwardBackward(
+                    batch, adapter: adapterName, gradientScale: 1 / Float(max(trained, 1)), labelSmoothing: 0,
+                    key: RandomKey(seed: 1, step: UInt64(step), stream: 0), noiseAlpha: 0)
+                let norm = model.trainableParameters.reduce(0.0) {
+                    $0 + ($1.gradient.map(backend.sumOfSquares) ?? 0)
+                }
+                optimizer.update(learningRate: 1e-4, gradientScale: Float(1 / max(1, norm.squareRoot())))
+                try model.refreshAfterStep()
+            }
+            if step > 0 { durations.append(elapsed) }
         }
-        let median = durations.sorted()[durations.count / 2]
-        let total = durations.reduce(0, +)
-        var operations = backend.seconds.map {
-            Operation(name: $0.key, seconds: $0.value / Double(steps), share: $0.value / total)
-        }
-        let measured = operations.reduce(0) { $0 + $1.seconds }
-        operations.append(
-            Operation(
-                name: "other", seconds: total / Double(steps) - measured,
-                share: 1 - measured * Double(steps) / total))
-        return Report(
-            tokensPerSecond: Double(count) / median, stepSeconds: median,
-            operationsPerStep: work(tokens: count, trained: trained, length: length),
-            operations: operations.sorted { $0.seconds > $1.seconds }, peakMemory: ProcessMemory.peak,
-            parameterCount: model.parameterCount)
+        return BenchReport(
+            durations: durations, tokens: Double(count),
+            operationsPerStep: work(tokens: count, trained: trained, length: length), bytesPerStep: 0,
+            seconds: backend.seconds, plannedMemory: plannedMemory(tokens: count), limits: limits)
+    }
+
+    /// What `ModelFacts` says such a run holds, AdamW's two float32 moments included.
+    private func plannedMemory(tokens: Int) -> Int {
+        let quantization = method == .qlora ? QuantizationChoice(isDouble: true) : nil
+        return ModelFacts(model.configuration).memoryPlan(
+            adapter.map { .adapter($0, quantization) } ?? .full, computeType: model.computeType, tokens: tokens,
+            tier: .keepAll, momentBytes: { 8 * $0 }
+        ).total
     }
 
     /// 2 operations a multiply-add: forward and input gradient of every matrix (weight gradient too in full training), the head on
@@ -129,10 +93,10 @@ public struct TrainingBench {
         let c = model.configuration
         let matrices = Double(model.projections.reduce(0) { $0 + $1.outFeatures * $1.inFeatures })
         let head = Double(c.vocabularySize * c.hiddenSize)
-        let lowRank = Double(rank * model.projections.reduce(0) { $0 + $1.outFeatures + $1.inFeatures })
+        let lowRank = Double((adapter?.rank ?? 0) * model.projections.reduce(0) { $0 + $1.outFeatures + $1.inFeatures })
         let attention = 2.0 * 2.0 * Double(c.layerCount * c.queryWidth) * Double(length) / 2
         let passes = method == .full ? 6.0 : 4.0
-        return Double(tokens) * (passes * matrices + (method == .full ? 0 : 6 * lowRank) + 3.5 * attention)
+        return Double(tokens) * (passes * matrices + 6 * lowRank + 3.5 * attention)
             + Double(trained) * passes * head
     }
 }

@@ -217,8 +217,11 @@ public final class TrainingPass {
             backend.gatherRows(gathered, last, rows: report.rows)
             model.finalNorm.forward(normed, rstd: rstd, gathered, backend)
         }
-        for start in stride(from: 0, to: total, by: head.chunk) {
-            let range = start..<min(start + head.chunk, total)
+        // Equal chunks: a small last one would expand the whole head for a few rows.
+        let chunks = (total + head.chunk - 1) / head.chunk
+        let chunk = max(1, (total + chunks - 1) / max(1, chunks))
+        for start in stride(from: 0, to: total, by: chunk) {
+            let range = start..<min(start + chunk, total)
             let logits = workspace[head.logits, rows: range.count]
             let losses = workspace[head.losses, rows: range.count].reshaped([range.count])
             let predictions = workspace[head.predictions, rows: range.count].reshaped([range.count])

@@ -4,6 +4,7 @@
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"))), apply_to = function)
 #include "avx512_pieces.h"
+#define MULTIPLY_ROUNDS dot_rounds
 #include "vector_kernels.h"
 
 // One dot instruction takes two k of sixteen columns; activations are broadcast two elements at a time straight from
@@ -65,6 +66,17 @@ static void tile_bf16(
     case 5: tile_bf16_rows(acc, stride, accumulate, products, count, width, 5); break;
     default: tile_bf16_rows(acc, stride, accumulate, products, count, width, 6); break;
     }
+}
+
+// The limit of what the tile does: dot products of pairs.
+static int64_t dot_rounds(float *sink, int64_t rounds) {
+    __m512 sum[24];
+    __m512bh a = (__m512bh)_mm512_set1_epi32((int32_t)attune_bits(sink[0]));
+    UNROLL for (int i = 0; i < 24; i++) sum[i] = _mm512_setzero_ps();
+    for (int64_t r = 0; r < rounds; r++) UNROLL for (int i = 0; i < 24; i++) sum[i] = _mm512_dpbf16_ps(sum[i], a, a);
+    UNROLL for (int i = 1; i < 24; i++) sum[0] = _mm512_add_ps(sum[0], sum[i]);
+    sink[0] = _mm512_cvtss_f32(sum[0]);
+    return rounds * 24 * 64;
 }
 
 VECTOR_TABLE(attune_kernels_avx512bf16, "avx512bf16", tile_bf16);

@@ -82,6 +82,14 @@ static void tile_pairs(
         }
     }
 }
+static int64_t multiply_rounds(float *sink, int64_t rounds) {
+    float sum[8] = {0};
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < 8; i++) sum[i] += sink[0] * 0.5f;
+    for (int i = 1; i < 8; i++) sum[0] += sum[i];
+    sink[0] = sum[0];
+    return rounds * 8 * 2;
+}
 static float dot(const float *a, const float *b, int64_t n) {
     float sum = 0;
     for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
@@ -280,8 +288,8 @@ static void expand_4bit(
 
 const attune_kernels attune_kernels_scalar = {
     .name = "scalar", .tall = ATTUNE_TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL,
-    .dot = dot,
-    .max = row_max, .finish_rows = finish_rows, .add = row_add, .scale = row_scale, .multiply = row_multiply,
+    .multiply_rounds = multiply_rounds, .dot = dot, .max = row_max, .finish_rows = finish_rows, .add = row_add,
+    .scale = row_scale, .multiply = row_multiply,
     .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,
     .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .exp_sum = exp_sum, .cap = cap,
     .soften = soften, .soften_backward = soften_backward, .logit_gradient = logit_gradient, .uniform = uniform, .mask =

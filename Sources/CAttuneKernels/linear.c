@@ -6,13 +6,13 @@
 
 // More rows are multiplied block by block.
 #define FEW_ROWS 192
-// So are few whose panels would not fit the second-level cache.
+// So are few whose panels would not fit the second-level cache, and any number where such panels must be turned.
 #define LONG 3072
 #define SHORT_ROWS 24
 // Rows of one work item when a product is cut along the rows too.
 #define ROW_CHUNK 48
 // Up to how many rows a bfloat16 panel is widened in registers, for each tile anew.
-#define DIRECT_ROWS 18
+#define DIRECT_ROWS 48
 // Up to how many rows a four-bit panel is expanded in registers.
 #define FUSED_ROWS 3
 
@@ -68,10 +68,23 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
         count = 2;
     }
     _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
-    int32_t most = c->dtype == ATTUNE_F32 && width <= 2 && !c->direct ? k->tall : ATTUNE_TILE;
+    int32_t most = c->dtype == ATTUNE_F32 && (width <= 2 || c->direct) ? k->tall : ATTUNE_TILE;
+    // While this panel is multiplied, what the thread's next one is made of is fetched, each tile its part.
+    int64_t next = panel + machine->threads, ahead_bytes = 0;
+    const char *ahead = NULL;
+    if (!a->transposed && !c->direct && !c->fused && next * 64 < c->columns &&
+        a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
+        ahead_bytes = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
+        ahead = (const char *)a->weight->data + next * ahead_bytes;
+    }
+    int64_t part = (ahead_bytes / ((end - first + most - 1) / most) + 63) / 64 * 64;
     float *own = c->inp ? NULL : attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, ATTUNE_TALL * products[0].k * 4);
     for (int64_t row = first; row < end;) {
         int32_t rows = c->fused ? (int32_t)(end - row) : attune_even_tile(end - row, most);
+        int64_t some = attune_min(part, ahead_bytes);
+        for (int64_t i = 0; i < some; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+        ahead += some;
+        ahead_bytes -= some;
         for (int32_t m = 0; m < rows; m++) {
             if (c->inp) {
                 products[0].rows[m] = c->inp + (row + m) * c->inp_stride;
@@ -136,7 +149,7 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     linear_context c = {.arguments = a};
     c.dtype = a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
     int64_t length = a->transposed ? a->weight->out : a->weight->in;
-    if (a->inp->rows > FEW_ROWS || (a->inp->rows > SHORT_ROWS && length > LONG)) {
+    if (a->inp->rows > FEW_ROWS || (length > LONG && (a->inp->rows > SHORT_ROWS || a->transposed))) {
         attune_linear_blocked(machine, a, c.dtype);
         attune_end(machine);
         return;

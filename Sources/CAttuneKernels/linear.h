@@ -13,6 +13,19 @@ static inline int32_t attune_even_tile(int64_t left, int64_t most) {
 // Lines of 256 bytes that k of a panel take in the tile's type.
 static inline int64_t attune_panel_lines(int64_t k, int32_t dtype) { return dtype == ATTUNE_F32 ? k : (k + 1) / 2; }
 
+// Asks for the memory attune_finish_tile will touch.
+static inline void attune_expect_tile(const attune_linear_arguments *a, int64_t row, int32_t rows, int64_t column) {
+    for (int32_t m = 0; m < rows; m++) {
+        const char *out = attune_at(a->out, row + m, column);
+        __builtin_prefetch(out, 1);
+        __builtin_prefetch(out + 64, 1);
+        if (!a->residual) continue;
+        const char *residual = attune_at(a->residual, row + m, column);
+        __builtin_prefetch(residual);
+        __builtin_prefetch(residual + 64);
+    }
+}
+
 // Stores a tile of sums [rows][64]: out = residual + scale·(acc + bias), in the type of `out`.
 static inline void attune_finish_tile(
     const attune_kernels *k, const attune_linear_arguments *a, const float *acc, int64_t row, int32_t rows,

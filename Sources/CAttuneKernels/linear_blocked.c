@@ -6,7 +6,7 @@
 // in float32 and go on where they stopped: every element is still one sum over k in rising order.
 #include "linear.h"
 
-#define RUN 1536              // of k at most
+#define RUN 768                // of k at most
 #define ROW_BYTES (512 << 10)  // of a converted block of rows
 #define MOST_ROWS 192          // of a block
 #define PANEL_BYTES (8 << 20)  // of expanded panels
@@ -106,6 +106,8 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
                 products[0].rows[m] = rows_memory + (row - first + m) * row_stride;
                 products[1].rows[m] = rows_memory + (row - first + m) * row_stride + extra_at;
             }
+            // Where the tile's results go, and what is added to them, comes while it is multiplied.
+            if (c->is_last) attune_expect_tile(a, row, rows, column);
             float *acc = tile;
             if (c->sums) acc = c->sums + (panel * (c->end_row - c->first_row) + row - c->first_row) * 64;
             int64_t count = c->extra > 0 ? 2 : 1;
@@ -128,6 +130,8 @@ static void cut_items(blocked_context *c, int32_t threads) {
     int64_t groups = (c->panels + c->group - 1) / c->group;
     int64_t blocks = attune_max((rows + most - 1) / most, attune_min((wanted + groups - 1) / groups, rows / 48));
     blocks = attune_max(1, blocks);
+    // Fewer panels an item where rows are too few for all threads.
+    c->group = attune_min(c->group, attune_max(1, c->panels * blocks / wanted));
     c->block_rows = ((rows + blocks - 1) / blocks + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     c->blocks = (rows + c->block_rows - 1) / c->block_rows;
 }

@@ -45,7 +45,7 @@ struct attune_kernels {
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
     // tile_f32 with panels of bfloat16 k-pairs, widened in registers: the same sums without a float32 copy of the
-    // panel.
+    // panel; up to `tall` rows of any width.
     void (*tile_pairs)(
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
@@ -59,6 +59,8 @@ struct attune_kernels {
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
 
+    // `rounds` rounds of multiply-add with every operand in a register; returns how many operations that was.
+    int64_t (*multiply_rounds)(float *sink, int64_t rounds);
     // Sixteen lanes, summed in one fixed tree.
     float (*dot)(const float *a, const float *b, int64_t n);
     float (*max)(const float *x, int64_t n);

@@ -100,7 +100,14 @@ static void widen(float *out, const void *inp, int32_t dtype, int64_t n) {
     if (dtype == ATTUNE_F32) {
         memcpy(out, inp, (size_t)n * 4);
     } else if (dtype == ATTUNE_BF16) {
-        for (int64_t i = 0; i < n; i += 16) store(out + i, widen_bf16(load16(x + i, n - i)), n - i);
+        int64_t i = 0;
+        for (; i + 64 <= n; i += 64) {
+            // What is converted was written a while ago; asked for a kilobyte ahead, over the end of the row too.
+            __builtin_prefetch(x + i + 512);
+            __builtin_prefetch(x + i + 544);
+            UNROLL for (int j = 0; j < 64; j += 16) store(out + i + j, widen_bf16(load16(x + i + j, 16)), 16);
+        }
+        for (; i < n; i += 16) store(out + i, widen_bf16(load16(x + i, n - i)), n - i);
     } else {
         for (int64_t i = 0; i < n; i += 16) store(out + i, F16_LOAD(load16(x + i, n - i)), n - i);
     }
@@ -123,8 +130,11 @@ static void widen_lines(
     const uint16_t *half = inp;
     const float *full = inp;
     if (columns == 64 && dtype == ATTUNE_BF16) {
-        for (int64_t r = 0; r < rows; r++, half += stride, out += out_stride)
+        for (int64_t r = 0; r < rows; r++, half += stride, out += out_stride) {
+            __builtin_prefetch(half + 12 * stride);
+            __builtin_prefetch(half + 12 * stride + 32);
             for (int j = 0; j < 64; j += 16) store(out + j, widen_bf16(load16(half + j, 16)), 16);
+        }
     } else if (columns == 64 && dtype == ATTUNE_F32) {
         for (int64_t r = 0; r < rows; r++, full += stride, out += out_stride)
             for (int j = 0; j < 64; j += 16) store(out + j, load(full + j, 16), 16);

@@ -9,15 +9,20 @@
 #define TILE_4BIT NULL
 #endif
 
+#ifndef MULTIPLY_ROUNDS
+#define MULTIPLY_ROUNDS multiply_rounds
+#endif
+
 #define VECTOR_TABLE(symbol, label, bf16_tile)                                                                        \
     const attune_kernels symbol = {                                                                                   \
         .name = label, .tall = TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32,                          \
-        .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .tile_bf16 = bf16_tile, .dot = dot, .max = row_max,         \
-        .finish_rows = finish_rows, .add = row_add, .scale = row_scale, .multiply = row_multiply,                               \
-        .multiply_add = multiply_add, .norm = norm, .norm_dot = norm_dot, .norm_backward = norm_backward,             \
-        .rotate = rotate, .gated = gated, .gated_backward = gated_backward, .soften = soften,                         \
-        .soften_backward = soften_backward, .exp_sum = exp_sum, .cap = cap, .logit_gradient = logit_gradient,         \
-        .uniform = uniform, .mask = mask, .adamw = adamw, .transpose_block16 = transpose_block16,                     \
-        .transpose_block32 = transpose_block32, .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16,             \
-        .widen_lines = widen_lines, .widen_pairs = widen_pairs, .expand_4bit = expand_4bit,                           \
+        .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .tile_bf16 = bf16_tile,                                     \
+        .multiply_rounds = MULTIPLY_ROUNDS, .dot = dot, .max = row_max, .finish_rows = finish_rows, .add = row_add,   \
+        .scale = row_scale, .multiply = row_multiply, .multiply_add = multiply_add, .norm = norm,                     \
+        .norm_dot = norm_dot, .norm_backward = norm_backward, .rotate = rotate, .gated = gated,                       \
+        .gated_backward = gated_backward, .soften = soften, .soften_backward = soften_backward, .exp_sum = exp_sum,   \
+        .cap = cap, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask, .adamw = adamw,               \
+        .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32, .pack_rows32 = pack_rows32,   \
+        .pack_pairs16 = pack_pairs16, .widen_lines = widen_lines, .widen_pairs = widen_pairs,                         \
+        .expand_4bit = expand_4bit,                                                                                   \
     }

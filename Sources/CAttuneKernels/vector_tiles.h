@@ -245,10 +245,70 @@ INLINE void strips_pairs(
         strip_pairs(acc, stride, accumulate, products, count, column, rows, TILE_VECTORS);
 }
 
+#if TALL > ATTUNE_TILE
+// More rows over half a panel: what is widened serves twice as many of them. Rows are evenly spaced.
+INLINE void tall_pairs_of(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int64_t column,
+    const int rows) {
+    T sum[ATTUNE_TALL][2];
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int j = 0; j < 2; j++) {
+            sum[m][j] = (T){0};
+            if (accumulate) memcpy(&sum[m][j], acc + m * stride + column + j * LANES, sizeof(T));
+        }
+    for (int64_t index = 0; index < count; index++) {
+        const attune_product *product = products + index;
+        const uint16_t *panel = (const uint16_t *)product->panel + 2 * column;
+        const float *row = product->rows[0];
+        int64_t distance = (const float *)product->rows[1] - row, k = product->k;
+        const float *group[4] = {row, row + 3 * distance, row + 6 * distance, row + 9 * distance};
+        for (int64_t i = 0; i < k; i += 2, panel += 2 * ATTUNE_PANEL) {
+            TU b[2];
+            UNROLL for (int j = 0; j < 2; j++) {
+                memcpy(&b[j], panel + 2 * j * LANES, sizeof(TU));
+                __builtin_prefetch(panel + 2 * j * LANES + PREFETCH_PAIRS * 2 * ATTUNE_PANEL);
+            }
+            T low[2], high[2];
+            UNROLL for (int j = 0; j < 2; j++) {
+                low[j] = (T)(b[j] << 16);
+                high[j] = (T)(b[j] & 0xFFFF0000);
+            }
+            UNROLL for (int m = 0; m < rows; m++) {
+                T a = group[m / 3][(m % 3) * distance] - (T){0};
+                UNROLL for (int j = 0; j < 2; j++) sum[m][j] += a * low[j];
+            }
+            if (i + 1 == k) break;
+            UNROLL for (int m = 0; m < rows; m++) {
+                T a = group[m / 3][(m % 3) * distance + 1] - (T){0};
+                UNROLL for (int j = 0; j < 2; j++) sum[m][j] += a * high[j];
+            }
+            UNROLL for (int g = 0; 3 * g < rows; g++) group[g] += 2;
+        }
+    }
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int j = 0; j < 2; j++)
+            memcpy(acc + m * stride + column + j * LANES, &sum[m][j], sizeof(T));
+}
+INLINE void tall_pairs(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width,
+    const int rows) {
+    for (int64_t column = 0; column < 16 * width; column += 32)
+        tall_pairs_of(acc, stride, accumulate, products, count, column, rows);
+}
+#endif
+
 static void tile_pairs(
     float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
     int32_t width) {
     switch (rows) {
+#if TALL > ATTUNE_TILE
+    case 7: tall_pairs(acc, stride, accumulate, products, count, width, 7); break;
+    case 8: tall_pairs(acc, stride, accumulate, products, count, width, 8); break;
+    case 9: tall_pairs(acc, stride, accumulate, products, count, width, 9); break;
+    case 10: tall_pairs(acc, stride, accumulate, products, count, width, 10); break;
+    case 11: tall_pairs(acc, stride, accumulate, products, count, width, 11); break;
+    case 12: tall_pairs(acc, stride, accumulate, products, count, width, 12); break;
+#endif
     case 1: strips_pairs(acc, stride, accumulate, products, count, width, 1); break;
     case 2: strips_pairs(acc, stride, accumulate, products, count, width, 2); break;
     case 3: strips_pairs(acc, stride, accumulate, products, count, width, 3); break;
@@ -256,4 +316,20 @@ static void tile_pairs(
     case 5: strips_pairs(acc, stride, accumulate, products, count, width, 5); break;
     default: strips_pairs(acc, stride, accumulate, products, count, width, 6); break;
     }
+}
+
+// MARK: The machine's limit
+
+#define LIMIT_SUMS (6 * TILE_VECTORS)
+static int64_t multiply_rounds(float *sink, int64_t rounds) {
+    T sum[LIMIT_SUMS], a = {0}, b = {0};
+    a += sink[0] * 0.5f;
+    b += sink[0];
+    UNROLL for (int i = 0; i < LIMIT_SUMS; i++) sum[i] = b;
+    for (int64_t r = 0; r < rounds; r++)
+        UNROLL for (int i = 0; i < LIMIT_SUMS; i++) sum[i] = a * b + sum[i];
+    T all = {0};
+    UNROLL for (int i = 0; i < LIMIT_SUMS; i++) all += sum[i];
+    sink[0] = all[0];
+    return rounds * LIMIT_SUMS * LANES * 2;
 }

@@ -31,6 +31,8 @@ static void lay_out_item(attune_machine *machine, void *context, int64_t item, i
     float line[SIDE_COLUMNS] = {0};
     float *out = (float *)c->rows + first * c->count;
     for (int64_t t = 0; t < c->count; t++) {
+        const char *ahead = attune_at(x, c->t0 + t + 8, first);
+        for (int64_t i = 0; i < columns * attune_width(x->dtype); i += 64) __builtin_prefetch(ahead + i);
         k->widen(line, attune_at(x, c->t0 + t, first), x->dtype, columns);
         for (int64_t j = 0; j < columns; j += ATTUNE_TALL)
             memcpy(out + j * c->count + t * ATTUNE_TALL, line + j, ATTUNE_TALL * 4);

@@ -95,12 +95,73 @@ import Testing
             one.linear(single, x.rows(row..<row + 1), packed, bias: nil, extra: nil, scale: 1, residual: nil)
             #expect(bytes(single) == bytes(whole.rows(row..<row + 1)))
         }
+        // Few rows take other tiles than many.
+        for count in [5, 9, 31, 50] {
+            let few = try Tensor(zeros: [count, 130], test.dtype)
+            three.linear(few, x.rows(0..<count), packed, bias: nil, extra: nil, scale: 1, residual: nil)
+            #expect(bytes(few) == bytes(whole.rows(0..<count)), "\(count) rows")
+        }
         #expect(bytes(whole.rows(0..<1)) != bytes(whole.rows(1..<2)), "rows differ, so the comparison can fail")
         let first = try Tensor(zeros: [130, 200])
         let second = try Tensor(zeros: [130, 200])
         one.linearWeightGradient(first, whole, x, scale: 1)
         three.linearWeightGradient(second, whole, x, scale: 1)
         #expect(bytes(first) == bytes(second))
+    }
+
+    /// Enough rows to be multiplied block by block, and sums long enough to be cut: still the bits of a row alone, with
+    /// the low-rank term, the bias and the residual, forward and turned.
+    @Test(arguments: cases) func blocksAndCutSumsDoNotShow(_ test: Case) throws {
+        let one = try CPUBackend(threads: 1, isa: test.set)
+        let three = try CPUBackend(threads: 3, isa: test.set)
+        for (rows, inp, out) in [(210, 3203, 70), (197, 70, 3330), (421, 96, 130)] {
+            guard test.set != .scalar || rows * inp * out < 12_000_000 else { continue }
+            let x = try randomTensor(rows, inp, test.dtype, seed: 1)
+            let packed = try one.pack(.dense(randomTensor(out, inp, test.dtype, seed: 2)), computeType: test.dtype)
+            let u = try randomTensor(rows, 5, test.dtype, seed: 3)
+            let b = try one.pack(.dense(randomTensor(out, 5, test.dtype, seed: 4)), computeType: test.dtype)
+            let a = try one.pack(.dense(randomTensor(5, inp, test.dtype, seed: 5)), computeType: test.dtype)
+            let bias = try randomTensor(1, out, .float32, seed: 6)
+            let residual = try randomTensor(rows, out, test.dtype, seed: 7)
+            let y = try Tensor(zeros: [rows, out], test.dtype)
+            let dx = try Tensor(zeros: [rows, inp], test.dtype)
+            three.linear(
+                y, x, packed, bias: bias, extra: LowRankTerm(input: u, weight: b), scale: 0.5, residual: residual)
+            three.linearInputGradient(
+                dx, y, packed, extra: LowRankTerm(input: u, weight: a), scale: 1, residual: nil)
+            for row in [0, 7, rows - 1] {
+                let range = row..<row + 1
+                let single = try Tensor(zeros: [1, out], test.dtype)
+                one.linear(
+                    single, x.rows(range), packed, bias: bias, extra: LowRankTerm(input: u.rows(range), weight: b),
+                    scale: 0.5, residual: residual.rows(range))
+                #expect(bytes(single) == bytes(y.rows(range)), "\(rows) \(inp) \(out) row \(row)")
+                let gradient = try Tensor(zeros: [1, inp], test.dtype)
+                one.linearInputGradient(
+                    gradient, y.rows(range), packed, extra: LowRankTerm(input: u.rows(range), weight: a), scale: 1,
+                    residual: nil)
+                #expect(bytes(gradient) == bytes(dx.rows(range)), "\(rows) \(inp) \(out) gradient of row \(row)")
+            }
+            #expect(bytes(y.rows(0..<1)) != bytes(y.rows(7..<8)), "rows differ, so the comparison can fail")
+        }
+    }
+
+    /// Weight gradients over more rows than one run, of every orientation, against float64; and the same bits on any
+    /// number of threads.
+    @Test(arguments: cases) func longWeightGradients(_ test: Case) throws {
+        let one = try CPUBackend(threads: 1, isa: test.set)
+        let three = try CPUBackend(threads: 3, isa: test.set)
+        for (rows, inp, out) in [(1100, 70, 13), (1100, 13, 70), (1030, 100, 130), (1030, 130, 100)] {
+            let x = try randomTensor(rows, inp, test.dtype, seed: 1)
+            let dy = try randomTensor(rows, out, test.dtype, seed: 2)
+            let first = try Tensor(zeros: [out, inp])
+            let second = try Tensor(zeros: [out, inp])
+            one.linearWeightGradient(first, dy, x, scale: 0.5)
+            three.linearWeightGradient(second, dy, x, scale: 0.5)
+            #expect(bytes(first) == bytes(second))
+            let sum = product(transposed(doubles(dy)), transposed: transposed(doubles(x)))
+            #expect(error(first, sum.map { $0.map { $0 * 0.5 } }) < 4e-6, "\(rows) \(inp) \(out)")
+        }
     }
 
     @Test(arguments: cases) func unpackingGivesTheWeightBack(_ test: Case) throws {

@@ -1,71 +1,187 @@
 import ArgumentParser
 import Attune
+import AttuneCPU
 import AttuneJSON
+import AttuneTensor
 
-/// `attune bench`: whole steps in tokens a second, and where the time goes.
+/// `attune bench`: whole steps in tokens a second against what the machine can do, and where the time goes.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure training steps on this machine.",
-        discussion: "Example: attune bench --shape smollm2-135m --method lora --dtype bfloat16 --tokens 2048")
+        abstract: "Measure training, prefill, decoding, serving or single kernels on this machine.",
+        discussion: """
+            Examples:
+              attune bench --shape smollm2-135m --method lora --dtype bfloat16 --tokens 2048
+              attune bench --model Models/pocket --method decode --sequences 8 --json
+              attune bench --shape qwen2.5-0.5b --method kernels
+            """)
 
-    @Option(help: "Shape of the model: \(BenchShape.all.map(\.name).joined(separator: ", ")).")
-    var shape = "smollm2-135m"
-    @Option(help: "lora, qlora or full.")
-    var method = TrainingBench.Method.lora
+    @Option(help: "Shape of the model, with random weights: \(BenchShape.all.map(\.name).joined(separator: ", ")).")
+    var shape: String?
+    @Option(help: "A model folder instead of a shape.")
+    var model: String?
+    @Option(help: "\(BenchMethod.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var method = BenchMethod.lora
     @Option(help: "float32, bfloat16 or float16.")
     var dtype = "bfloat16"
-    @Option(help: "Tokens a step.")
-    var tokens = 2048
-    @Option(help: "Tokens a row.")
+    @Option(help: "Quantize the model: none or nf4 (qlora is always nf4).")
+    var quantization = "none"
+    @Option(help: "Tokens of a training step or a prefilled prompt; of the context when decoding (by default 64).")
+    var tokens: Int?
+    @Option(help: "Tokens a training row.")
     var length = 512
     @Option(help: "The part of each row that is trained on.")
     var trainedShare = 1.0
-    @Option(help: "Measured steps.")
-    var steps = 3
+    @Option(help: "Texts decoded side by side, or requests served at once (by default 1 and 32).")
+    var sequences: Int?
+    @Option(help: "Tokens each served request writes.")
+    var newTokens = 64
+    @Option(help: "Measured steps (by default 3; 32 when decoding).")
+    var steps: Int?
     @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON.")
     var json = false
 
+    func validate() throws {
+        guard shape == nil || model == nil else { throw ValidationError("give --shape or --model, not both") }
+        for (name, value) in [
+            ("tokens", tokens ?? 1), ("length", length), ("sequences", sequences ?? 1), ("new-tokens", newTokens),
+            ("steps", steps ?? 1),
+        ] where !(1...1_000_000).contains(value) {
+            throw ValidationError("--\(name) \(value): give 1 to 1000000")
+        }
+        guard trainedShare > 0, trainedShare <= 1 else { throw ValidationError("--trained-share: give 0 < s <= 1") }
+        guard ["none", "nf4"].contains(quantization) else {
+            throw ValidationError("--quantization \(quantization): give none or nf4")
+        }
+    }
+
     func run() throws { try Failure.guarding(measure) }
 
     private func measure() throws {
-        guard let shape = BenchShape.all.first(where: { $0.name == shape }) else {
-            throw CommandError.usage(
-                "--shape \(shape): give one of \(BenchShape.all.map(\.name).joined(separator: ", "))")
-        }
         guard let type = DType(torchName: dtype), type.isComputeType else {
             throw CommandError.usage("--dtype \(dtype): give float32, bfloat16 or float16")
         }
-        guard tokens > 0, length > 0, steps > 0, (0...1).contains(trainedShare) else {
-            throw CommandError.usage("--tokens, --length and --steps are at least 1, --trained-share is from 0 to 1")
+        guard let cpu = try machine.makeBackend() as? CPUBackend else {
+            throw CommandError.unavailable("bench measures processors only; use --device cpu")
         }
-        let configuration = try DecoderConfiguration(config: shape.config)
-        let backend = try machine.makeBackend()
-        let bench = try TrainingBench(configuration, method: method, computeType: type, backend: backend)
-        let report = try bench.run(
-            sequences: max(1, tokens / length), length: length, trainedShare: trainedShare, steps: steps)
+        let limits = { MachineLimits(cpu) }
+        let backend = ProfilingBackend(cpu)
+        let name = model ?? shape ?? "smollm2-135m"
+        if method == .kernels {
+            let configuration =
+                try model.map { try BenchShape.configuration(folder: $0) } ?? BenchShape.configuration(named: name)
+            let measured = limits()
+            let kernels = try KernelBench(cpu, type: type, limits: measured).run(configuration)
+            report(kernels, name: name, cpu, measured)
+            return
+        }
+        let isNF4 = method == .qlora || quantization == "nf4"
+        let decoder =
+            try model.map { try BenchShape.decoder(folder: $0, type, isNF4: isNF4, backend) }
+            ?? BenchShape.decoder(named: name, type, isNF4: isNF4, backend)
+        let result: BenchReport
+        switch method {
+        case .lora, .qlora, .full:
+            let bench = try TrainingBench(decoder, method: method, backend: backend, limits: limits)
+            let row = min(length, tokens ?? 2048)
+            result = try bench.run(
+                sequences: max(1, (tokens ?? 2048) / row), length: row, trainedShare: trainedShare,
+                steps: steps ?? 3)
+        case .prefill:
+            result = try InferenceBench(decoder, backend: backend, limits: limits)
+                .prefill(tokens: tokens ?? 512, steps: steps ?? 3)
+        case .decode:
+            result = try InferenceBench(decoder, backend: backend, limits: limits)
+                .decode(sequences: sequences ?? 1, context: tokens ?? 64, steps: steps ?? 32)
+        case .serve, .kernels:
+            result = try InferenceBench(decoder, backend: backend, limits: limits)
+                .serve(requests: sequences ?? 32, prompt: tokens ?? 64, answer: newTokens, steps: steps ?? 1)
+        }
+        report(result, name: name, cpu)
+    }
+
+    private func report(_ result: BenchReport, name: String, _ cpu: CPUBackend) {
         if json {
-            let operations = report.operations.map { operation -> JSON in
+            let operations = result.operations.map { operation -> JSON in
                 [
                     "name": JSON(operation.name), "seconds": JSON(operation.seconds), "share": JSON(operation.share),
                 ]
             }
             let object: JSON = [
-                "tokens_per_second": JSON(report.tokensPerSecond),
-                "gflops": JSON(report.operationsPerStep / report.stepSeconds * 1e-9),
-                "peak_memory_bytes": JSON(report.peakMemory), "operations": .array(operations),
+                "tokens_per_second": JSON(result.tokensPerSecond), "fraction_of_limit": JSON(result.fractionOfLimit),
+                "gflops": JSON(result.operationsPerStep / result.stepSeconds * 1e-9),
+                "step_seconds": JSON(result.stepSeconds), "peak_memory_bytes": JSON(result.peakMemory),
+                "planned_memory_bytes": result.plannedMemory.map { JSON($0) } ?? JSON.null,
+                "machine": limitsJSON(result.limits), "operations": .array(operations),
             ]
             print(object.text())
             return
         }
-        print("\(shape.name) \(method.rawValue) \(dtype), \(backend.name)")
+        print("\(name) \(method.rawValue) \(dtype), \(cpu.name); \(describe(result.limits))")
         print(
-            "\(Int(report.tokensPerSecond)) tokens/s, \(Int(report.operationsPerStep / report.stepSeconds * 1e-9)) GFLOP/s, peak \(report.peakMemory >> 20) MiB"
-        )
-        for operation in report.operations where operation.share > 0.002 {
-            print("  \(operation.name)  \(Int(operation.seconds * 1e3)) ms  \(Int(operation.share * 1000) / 10)%")
+            "\(rounded(result.tokensPerSecond)) tokens/s, \(rounded(result.operationsPerStep / result.stepSeconds * 1e-9)) GFLOP/s, "
+                + "\(rounded(result.fractionOfLimit * 100)) % of the limit")
+        let planned = result.plannedMemory.map { ", planned \($0 >> 20) MiB" } ?? ""
+        print("peak memory \(result.peakMemory >> 20) MiB\(planned)")
+        for operation in result.operations where operation.share > 0.002 || operation.name == "other" {
+            print(
+                "  \(operation.name.padded(28)) \(rounded(operation.seconds * 1e3)) ms  \(rounded(operation.share * 100)) %"
+            )
         }
+    }
+
+    private func report(
+        _ kernels: [KernelBench.Measurement], name: String, _ cpu: CPUBackend, _ limits: MachineLimits
+    ) {
+        let total = kernels.reduce(0) { $0 + $1.seconds }
+        let fraction = kernels.reduce(0) { $0 + $1.seconds * $1.fractionOfLimit } / total
+        if json {
+            let operations = kernels.map { kernel -> JSON in
+                [
+                    "name": JSON("\(kernel.name) \(kernel.inputs) to \(kernel.outputs), \(kernel.rows) rows"),
+                    "seconds": JSON(kernel.seconds), "share": JSON(kernel.seconds / total),
+                    "gflops": JSON(kernel.operationsPerSecond * 1e-9),
+                    "gigabytes_per_second": JSON(kernel.bytesPerSecond * 1e-9),
+                    "fraction_of_limit": JSON(kernel.fractionOfLimit),
+                ]
+            }
+            let object: JSON = [
+                "fraction_of_limit": JSON(fraction), "machine": limitsJSON(limits), "operations": .array(operations),
+            ]
+            print(object.text())
+            return
+        }
+        print("\(name) kernels \(dtype), \(cpu.name); \(describe(limits))")
+        print("  product           rows  inputs outputs       GFLOP/s       GB/s  % of the limit")
+        for kernel in kernels {
+            print(
+                "  \(kernel.name.padded(16)) \("\(kernel.rows)".padded(5)) \("\(kernel.inputs)".padded(7)) "
+                    + "\("\(kernel.outputs)".padded(9)) \(rounded(kernel.operationsPerSecond * 1e-9).padded(11)) "
+                    + "\(rounded(kernel.bytesPerSecond * 1e-9).padded(10)) \(rounded(kernel.fractionOfLimit * 100))")
+        }
+    }
+
+    private func limitsJSON(_ limits: MachineLimits) -> JSON {
+        [
+            "gflops": JSON(limits.operationsPerSecond * 1e-9),
+            "gigabytes_per_second": JSON(limits.bytesPerSecond * 1e-9),
+        ]
+    }
+
+    private func describe(_ limits: MachineLimits) -> String {
+        "this machine at most \(rounded(limits.operationsPerSecond * 1e-9)) GFLOP/s, reads \(rounded(limits.bytesPerSecond * 1e-9)) GB/s"
+    }
+
+    /// One digit after the point below a hundred, none above.
+    private func rounded(_ value: Double) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "-" }
+        guard value < 100 else { return "\(Int(value.rounded()))" }
+        return "\((value * 10).rounded() / 10)"
     }
 }
 
-extension TrainingBench.Method: ExpressibleByArgument {}
+extension String {
+    fileprivate func padded(_ width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}
+
+extension BenchMethod: ExpressibleByArgument {}

@@ -55,13 +55,11 @@ struct Serve: AsyncParsableCommand {
     var requestTimeout = 600
     @Option(help: "Seconds running requests have to finish once the server is asked to stop.")
     var shutdownTimeout = 30
-    @Flag(help: "Do not log requests.")
-    var quiet = false
 
     func run() async throws {
         try await Failure.guarding {
             let (server, model) = try start()
-            for line in model.startLines { Failure.write(line) }
+            for line in model.startLines { machine.log.line(line) }
             StopSignal.install()
             let watcher = Task {
                 while !StopSignal.isRaised { try await Task.sleep(for: .milliseconds(50)) }
@@ -88,7 +86,7 @@ struct Serve: AsyncParsableCommand {
         options.maxBodyBytes = try inRange(maxBodyBytes, 1024...(1 << 30), "--max-body-bytes")
         options.requestTimeout = .seconds(try inRange(requestTimeout, 1...1_000_000, "--request-timeout"))
         options.shutdownTimeout = .seconds(try inRange(shutdownTimeout, 0...1_000_000, "--shutdown-timeout"))
-        options.logsRequests = !quiet
+        options.logsRequests = machine.log.shows(.info)
         var opening = ServedModelOptions()
         opening.servedNames = servedModelName
         opening.adapters = try adapter.map(Self.adapter)
