@@ -19,10 +19,12 @@ public final class Answering {
     ///     then the tutorial's form.
     ///   - adapterFolder: where a contract may lie.
     ///   - cacheTokens: tokens the cache holds for all running sequences.
+    ///   - maxSequences: how many prompts are answered at once.
+    ///   - reusesPrefixes: whether equal beginnings of prompts are computed once.
     /// - Throws: `FilesError`, `RecipeError`, `TensorError`.
     public init(
         _ model: LanguageModel, template: String? = nil, adapterFolder: String? = nil, cacheTokens: Int = 16_384,
-        adapters: Set<String> = []
+        maxSequences: Int = 32, reusesPrefixes: Bool = true, adapters: Set<String> = []
     ) throws {
         self.model = model
         let contract = try adapterFolder.flatMap { try PromptContract(folder: $0) }
@@ -41,7 +43,8 @@ public final class Answering {
                         + "\(tokens[place]), was \(saved.goldenIDs[place])")
             }
         }
-        loop = try model.makeLoop(cacheTokens: cacheTokens, adapters: adapters)
+        loop = try model.makeLoop(
+            cacheTokens: cacheTokens, maxSequences: maxSequences, reusesPrefixes: reusesPrefixes, adapters: adapters)
     }
 
     /// Tokens of a question under the form.
