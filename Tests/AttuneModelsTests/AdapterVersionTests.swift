@@ -70,6 +70,8 @@ import Testing
         let tuned = try logits(model, "whole")
         #expect(tuned != base)
         #expect(try logits(model, nil) == base)
+        #expect(try logits(model, "whole") == tuned)
+        // While the other's modules are in place.
         try attach("head", to: model, seed: 6) { $0.modulesToSave = ["lm_head"] }
         let head = try logits(model, "head")
         #expect(head != base && head != tuned)
@@ -150,6 +152,10 @@ import Testing
                 ["qq_proj", "nearest: 'model.layers.1.self_attn.q_proj.lora_A.weight'"]
             ),
             ("missing", { $0[key] = nil }, ["one part receives no tensor", "1.self_attn.q_proj.lora_A"]),
+            (
+                "a block too many", { $0[key.replacing("layers.1", with: "layers.7")] = try Tensor(zeros: [4, 32]) },
+                ["one tensor lands nowhere", "layers.7", "nearest: 'model.layers."]
+            ),
             (
                 "wrong rank", { $0[key] = try Tensor(zeros: [9, 32]) },
                 ["1.self_attn.q_proj.lora_A.weight", "[9, 32]", "[4, 32]"]

@@ -12,6 +12,8 @@ extension Decoder {
     public func attach(_ name: String, _ options: LoRAOptions, seed: UInt64) throws -> [String] {
         guard adapters[name] == nil else { throw ModelError.mismatch("an adapter named '\(name)' is attached already") }
         guard options.rank > 0 else { throw ModelError.mismatch("r is \(options.rank); it must be at least 1") }
+        // What the new adapter starts from, and returns to, is the base's own.
+        activate(nil)
         var reached: [String] = []
         var isWhole = false
         defer { if !isWhole { detach(name) } }
@@ -148,14 +150,15 @@ extension Decoder {
             backend.copy(parameter.value, tensor)
         }
         guard missing.isEmpty, left.isEmpty else {
-            throw ModelError.mismatch(Self.unmatched(missing: missing, left: left.keys.sorted()))
+            throw ModelError.mismatch(
+                Self.unmatched(missing: missing, left: left.keys.sorted(), known: parameters.map(\.name)))
         }
         try refreshAdapter(name)
         refreshReplacements(name)
     }
 
     /// What did not fit, with the nearest name on the other side of the first of each.
-    private static func unmatched(missing: [String], left: [String]) -> String {
+    private static func unmatched(missing: [String], left: [String], known: [String]) -> String {
         func described(_ names: [String], _ one: String, _ many: String, near others: [String]) -> String? {
             guard let first = names.first else { return nil }
             let nearest = others.min { distance($0, first) < distance($1, first) }
@@ -163,7 +166,8 @@ extension Decoder {
             return "\(count) ('\(first)'" + (nearest.map { ", nearest: '\($0)'" } ?? "") + ")"
         }
         let parts = [
-            described(left, "one tensor lands nowhere", "tensors land nowhere", near: missing),
+            described(
+                left, "one tensor lands nowhere", "tensors land nowhere", near: missing.isEmpty ? known : missing),
             described(missing, "one part receives no tensor", "parts receive no tensor", near: left),
         ]
         return "the adapter does not fit this base: " + parts.compactMap { $0 }.joined(separator: "; ")
