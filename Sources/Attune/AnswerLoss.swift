@@ -29,7 +29,8 @@ extension Answering {
         let pass = try TrainingPass(model.decoder, capacity: plan.longestBatch, tier: .keepAll, trains: false)
         let order = plan.order(epoch: 0)
         for position in 0..<plan.batchesPerEpoch {
-            let report = try pass.evaluate(TokenBatch(plan.batch(at: position, order: order)), adapter: adapter)
+            let batch = PrefixLayout(plan.batch(at: position, order: order))
+            let report = try pass.evaluate(TokenBatch(batch), adapter: adapter)
             result.sum += report.lossSum
             result.count += report.count
         }

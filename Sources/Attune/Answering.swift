@@ -20,10 +20,12 @@ public final class Answering {
     ///     then the tutorial's form.
     ///   - adapterFolder: where a contract may lie.
     ///   - cacheTokens: tokens the cache holds for all running sequences.
+    ///   - maxSequences: how many prompts are answered at once.
+    ///   - reusesPrefixes: whether equal beginnings of prompts are computed once.
     /// - Throws: `FilesError`, `RecipeError`, `TensorError`.
     public init(
         _ model: LanguageModel, template: String? = nil, adapterFolder: String? = nil, cacheTokens: Int = 16_384,
-        adapters: Set<String> = []
+        maxSequences: Int = 32, reusesPrefixes: Bool = true, adapters: Set<String> = []
     ) throws {
         self.model = model
         let contract = try adapterFolder.flatMap { try PromptContract(folder: $0) }
@@ -37,7 +39,8 @@ public final class Answering {
             try saved.check(
                 form: form, encoder: encoder, renderer: renderer, folder: adapterFolder ?? model.directory.path)
         }
-        loop = try model.makeLoop(cacheTokens: cacheTokens, adapters: adapters)
+        loop = try model.makeLoop(
+            cacheTokens: cacheTokens, maxSequences: maxSequences, reusesPrefixes: reusesPrefixes, adapters: adapters)
     }
 
     /// The same form over the base as its folder has it, for adapters that change modules of the base itself.

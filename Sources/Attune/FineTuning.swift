@@ -207,7 +207,10 @@ public final class FineTuning {
             let source: any DecoderSource =
                 isRandom ? RandomSource(model.configuration, seed: recipe.seed) : model.directory
             try model.decoder.saveWeights(from: source, dtype: model.decoder.computeType, to: folder)
-            try AtomicFile.write(model.directory.config.utf8(.pretty), to: Folder.path(folder, "config.json"))
+            var config = model.directory.config.objectValue ?? JSONObject()
+            config["torch_dtype"] = nil
+            config["dtype"] = JSON(model.decoder.computeType.torchName)
+            try AtomicFile.write(JSON.object(config).utf8(.pretty), to: Folder.path(folder, "config.json"))
         } else {
             try model.decoder.saveAdapter(adapterName, base: recipe.modelPath ?? "", to: folder)
         }

@@ -108,9 +108,11 @@ public final class LanguageModel: Sendable {
     }
 
     /// An engine over the decoder with a cache for `cacheTokens` tokens.
+    /// - Parameter reusesPrefixes: whether equal beginnings of prompts are computed once.
     /// - Throws: `TensorError` for memory.
     public func makeLoop(
-        cacheTokens: Int, maxSequences: Int = 32, maxBatchedTokens: Int = 512, adapters: Set<String> = []
+        cacheTokens: Int, maxSequences: Int = 32, maxBatchedTokens: Int = 512, reusesPrefixes: Bool = true,
+        adapters: Set<String> = []
     ) throws -> GenerationLoop {
         var options = EngineOptions()
         options.endTokens = endOfSequence
@@ -118,52 +120,10 @@ public final class LanguageModel: Sendable {
         options.adapters = adapters
         options.scheduler.maxSequences = maxSequences
         options.scheduler.maxBatchedTokens = maxBatchedTokens
+        options.scheduler.reusesPrefixes = reusesPrefixes
         let runner = try DecoderRunner(
             decoder, cacheRows: cacheTokens, batchRows: max(maxBatchedTokens, maxSequences),
             logitRows: max(maxBatchedTokens, maxSequences))
         return GenerationLoop(runner: runner, text: TokenizerText(tokenizer: tokenizer), options: options)
-    }
-}
-
-extension Decoder {
-    /// Attaches a PEFT adapter, strictly: every tensor lands and every reached module receives one.
-    /// - Throws: `FilesError`, `ModelError`.
-    public func attach(_ adapter: AdapterDirectory, named name: String) throws {
-        let c = adapter.configuration
-        guard c.unsupportedFeatures.isEmpty else {
-            throw ModelError.mismatch(
-                "\(adapter.path): the adapter uses \(c.unsupportedFeatures.joined(separator: ", ")), which is not supported"
-            )
-        }
-        // The file is the authority on which modules are reached; the configuration's targets may be a pattern.
-        var options = LoRAOptions(targets: .names(adapter.modules))
-        options.rank = c.rank
-        options.alpha = c.alpha
-        options.dropout = Float(c.dropout)
-        options.isRankStabilized = c.usesRSLoRA
-        options.usesDoRA = c.usesDoRA
-        guard let bias = LoRAOptions.Bias(rawValue: c.bias) else {
-            throw ModelError.mismatch("\(adapter.path): bias '\(c.bias)' is unknown")
-        }
-        options.bias = bias
-        options.modulesToSave = c.modulesToSave ?? []
-        options.rankPattern = try c.rankPattern.map { (try AttuneModels.ModulePattern($0.pattern.text), $0.rank) }
-        options.alphaPattern = try c.alphaPattern.map { (try AttuneModels.ModulePattern($0.pattern.text), $0.alpha) }
-        try attach(name, options, seed: 0)
-        var tensors: [String: Tensor] = [:]
-        for module in adapter.modules {
-            for part in AdapterTensorName.Part.allCases {
-                if let tensor = try adapter.tensor(module: module, part: part) {
-                    tensors[module + part.rawValue] = tensor
-                }
-            }
-        }
-        for plain in adapter.plainTensorNames { tensors[plain] = try adapter.plainTensor(named: plain) }
-        do {
-            try loadAdapter(name, tensors: tensors)
-        } catch {
-            detach(name)
-            throw error
-        }
     }
 }

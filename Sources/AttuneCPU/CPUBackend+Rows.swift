@@ -34,24 +34,6 @@ extension CPUBackend {
         }
     }
 
-    /// `sum = a + scale·b`, then the norm of the rounded sum.
-    public func addRMSNorm(
-        _ out: Tensor, sum: Tensor, rstd: Tensor, _ a: Tensor, _ b: Tensor, scale: Float, weight: Tensor?,
-        weightOffset: Float, epsilon: Float
-    ) {
-        checkSame(out, a)
-        checkSame(sum, a)
-        checkSame(b, a)
-        var target = matrix(out)
-        var total = matrix(sum)
-        var left = matrix(a)
-        var right = matrix(b)
-        attune_add_rms_norm(
-            machine.pool, &target, &total, floats(rstd, a.rows), &left, &right, scale,
-            optionalFloats(weight, a.columns),
-            weightOffset, epsilon)
-    }
-
     /// Rotates the first `2·pairs` elements of every head in place.
     public func rope(
         _ x: Tensor, headDimension: Int, cosine: Tensor, sine: Tensor, positions: [Int32], inverse: Bool

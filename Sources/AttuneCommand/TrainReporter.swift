@@ -127,6 +127,11 @@ final class TrainReporter {
                 + "\(Self.duration(finish.runtime)), mean loss \(Self.decimal(finish.loss, 4)), peak memory "
                 + "\(MemoryText.words(finish.peakMemory)) of the whole program, \(MemoryText.words(run.forecast.total)) "
                 + "of it planned for training")
+        if run.trainer.sharedTokens > 0 {
+            log.line(
+                "\(run.trainer.sharedTokens) of \(run.trainer.progress.tokensSeen) tokens stood at beginnings that rows "
+                    + "share and were computed once")
+        }
         log.line("result in \(run.recipe.outputDirectory)")
     }
 

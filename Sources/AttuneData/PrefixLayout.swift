@@ -1,49 +1,112 @@
-/// Rows that begin alike, laid out with their common beginning once: a prefix, then one branch for each row.
+/// Rows that begin alike, laid out so that every beginning they share stands once: a tree of stretches of tokens, each after
+/// the stretches it continues.
 ///
-/// Nothing is learned inside the prefix and the last token before anything learned stays in the branch, so every target
-/// belongs to exactly one row.
+/// Nothing is learned inside a shared stretch, and the token from which the first learned one is predicted stays with its row,
+/// so every target belongs to exactly one row. Since attention is causal and positions are counted along the tree, each row
+/// computes what it computes alone, and the gradient of a shared stretch is the sum of its rows' gradients.
 public struct PrefixLayout: Sendable, Equatable {
-    /// T tokens: the prefix, then the branches.
-    public var tokens: [Int32]
-    /// The common beginning.
-    public var prefix: Range<Int>
-    /// What follows it in each row.
-    public var branches: [Batch.Row]
-    /// T targets, as in `Batch`.
-    public var targets: [Int32]
-    /// How many targets are learned.
-    public var trainedCount: Int
-
-    /// The tokens that all rows begin with and that may be shared: what is learned, and the token from which the first
-    /// learned one is predicted, stay outside.
-    public static func sharedPrefix(of rows: [TrainingRow]) -> Int {
-        guard let first = rows.first, rows.count > 1 else { return 0 }
-        var shared = first.tokens.count
-        for row in rows {
-            let limit = min(shared, row.tokens.count)
-            shared = (0..<limit).first { row.tokens[$0] != first.tokens[$0] } ?? limit
-            let learned = row.trained.dropFirst().firstIndex(of: true) ?? row.tokens.count
-            shared = min(shared, learned - 1)
-        }
-        return max(0, shared)
+    /// Tokens that one row or several have at the same place.
+    public struct Stretch: Sendable, Equatable {
+        /// Where it lies among the tokens.
+        public var range: Range<Int>
+        /// What comes before it in its rows, in order.
+        public var ancestors: [Range<Int>]
+        /// Identity of its row, or of its first row.
+        public var identity: UInt64
+        /// How many rows it stands for.
+        public var rowCount: Int
     }
 
-    /// Lays rows out, or `nil` when they share fewer than `minimum` tokens.
-    public init?(_ rows: [TrainingRow], minimum: Int = 1) {
-        let shared = Self.sharedPrefix(of: rows)
-        guard shared >= max(1, minimum), let first = rows.first else { return nil }
-        prefix = 0..<shared
-        tokens = Array(first.tokens[..<shared])
-        targets = [Int32](repeating: Batch.ignored, count: shared)
-        branches = []
-        for row in rows {
-            let whole = Batch([row])
-            let start = tokens.count
-            tokens += whole.tokens[shared...]
-            targets += whole.targets[shared...]
-            branches.append(
-                Batch.Row(range: start..<tokens.count, identity: row.identity, source: row.source))
+    /// T tokens.
+    public private(set) var tokens: [Int32] = []
+    /// T targets, as in `Batch`.
+    public private(set) var targets: [Int32] = []
+    /// The stretches, covering all tokens in order.
+    public private(set) var stretches: [Stretch] = []
+    /// Tokens of the batch that need not be computed, because another row's stand for them.
+    public private(set) var savedTokens = 0
+
+    /// Lays a batch out.
+    /// - Parameter minimum: beginnings of fewer tokens are not worth a stretch of their own.
+    public init(_ batch: Batch, minimum: Int = 8) {
+        let rows = batch.rows.map { row in
+            let first = batch.targets[row.range].firstIndex { $0 != Batch.ignored } ?? row.range.upperBound - 1
+            return Candidate(range: row.range, identity: row.identity, limit: first - row.range.lowerBound)
         }
-        trainedCount = targets.count { $0 != Batch.ignored }
+        for group in Self.alike(Array(rows.indices), rows, at: 0, batch.tokens) {
+            grow(group, rows, from: 0, comparedTo: 0, ancestors: [], batch, minimum: max(1, minimum))
+        }
+    }
+
+    private struct Candidate {
+        var range: Range<Int>
+        var identity: UInt64
+        /// How many of its first tokens may be shared.
+        var limit: Int
+    }
+
+    /// Rows by their token at a place, in the order of their first; a row that may share no more is alone.
+    private static func alike(_ members: [Int], _ rows: [Candidate], at place: Int, _ tokens: [Int32]) -> [[Int]] {
+        var groups: [[Int]] = []
+        var known: [Int32: Int] = [:]
+        for member in members {
+            guard rows[member].limit > place else {
+                groups.append([member])
+                continue
+            }
+            let token = tokens[rows[member].range.lowerBound + place]
+            if let group = known[token] {
+                groups[group].append(member)
+            } else {
+                known[token] = groups.count
+                groups.append([member])
+            }
+        }
+        return groups
+    }
+
+    /// Lays out rows whose tokens up to `compared` are equal and laid out up to `start`.
+    private mutating func grow(
+        _ members: [Int], _ rows: [Candidate], from start: Int, comparedTo compared: Int, ancestors: [Range<Int>],
+        _ batch: Batch, minimum: Int
+    ) {
+        guard members.count > 1 else {
+            for member in members {
+                append(rows[member], start..<rows[member].range.count, ancestors, rowCount: 1, batch)
+            }
+            return
+        }
+        let first = rows[members[0]]
+        var shared = first.limit
+        for member in members.dropFirst() {
+            let row = rows[member]
+            shared = min(shared, row.limit)
+            shared =
+                (compared..<shared).first {
+                    batch.tokens[row.range.lowerBound + $0] != batch.tokens[first.range.lowerBound + $0]
+                } ?? shared
+        }
+        var start = start
+        var ancestors = ancestors
+        if shared - start >= minimum {
+            append(first, start..<shared, ancestors, rowCount: members.count, batch)
+            ancestors.append(tokens.count - (shared - start)..<tokens.count)
+            savedTokens += (members.count - 1) * (shared - start)
+            start = shared
+        }
+        for group in Self.alike(members, rows, at: shared, batch.tokens) {
+            grow(group, rows, from: start, comparedTo: shared, ancestors: ancestors, batch, minimum: minimum)
+        }
+    }
+
+    private mutating func append(
+        _ row: Candidate, _ places: Range<Int>, _ ancestors: [Range<Int>], rowCount: Int, _ batch: Batch
+    ) {
+        let source = row.range.lowerBound + places.lowerBound..<row.range.lowerBound + places.upperBound
+        let start = tokens.count
+        tokens += batch.tokens[source]
+        targets += batch.targets[source]
+        stretches.append(
+            Stretch(range: start..<tokens.count, ancestors: ancestors, identity: row.identity, rowCount: rowCount))
     }
 }

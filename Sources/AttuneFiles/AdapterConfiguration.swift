@@ -33,14 +33,16 @@ public struct AdapterConfiguration: Sendable, Equatable {
     public var usesDoRA = false
     /// Whether B has a bias.
     public var hasLoRABias = false
-    /// Ranks of modules that differ, the first matching pattern counts.
-    public var rankPattern: [(pattern: ModulePattern, rank: Int)] = []
-    /// Alphas of modules that differ, the first matching pattern counts.
-    public var alphaPattern: [(pattern: ModulePattern, alpha: Double)] = []
+    /// Whether an embedding and the head tied to it stay tied when saved whole (`ensure_weight_tying`).
+    public var tiesWeights = false
+    /// Ranks of modules that differ, by a regular expression for the end of their names; the first that matches counts.
+    public var rankPattern: [(pattern: String, rank: Int)] = []
+    /// Alphas of modules that differ, in the same way.
+    public var alphaPattern: [(pattern: String, alpha: Double)] = []
     /// Only these layers, when given.
     public var layersToTransform: [Int]?
     /// The names before a layer's number, when `layersToTransform` is given.
-    public var layersPattern: [ModulePattern]?
+    public var layersPattern: [String]?
     /// How the pair was initialised: `true`, `false` or a name such as `gaussian` or `pissa`.
     public var initialization: JSON = true
     /// Whether weights are stored [in, out] (GPT-2).
@@ -91,18 +93,19 @@ public struct AdapterConfiguration: Sendable, Equatable {
         usesRSLoRA = try fields.flag("use_rslora") ?? false
         usesDoRA = try fields.flag("use_dora") ?? false
         hasLoRABias = try fields.flag("lora_bias") ?? false
+        tiesWeights = try fields.flag("ensure_weight_tying") ?? false
         for (key, value) in try fields.object("rank_pattern") {
             guard let rank = value.intValue, (1...1 << 20).contains(rank) else {
                 throw fields.invalid("rank_pattern '\(key)' is no positive number")
             }
-            rankPattern.append((ModulePattern(key), rank))
+            rankPattern.append((key, rank))
         }
         for (key, value) in try fields.object("alpha_pattern") {
             guard let alpha = value.doubleValue else { throw fields.invalid("alpha_pattern '\(key)' is no number") }
-            alphaPattern.append((ModulePattern(key), alpha))
+            alphaPattern.append((key, alpha))
         }
         layersToTransform = try fields.layers("layers_to_transform")
-        layersPattern = try fields.texts("layers_pattern")?.map(ModulePattern.init)
+        layersPattern = try fields.texts("layers_pattern")
         initialization = rest["init_lora_weights"] ?? true
         fanInFanOut = try fields.flag("fan_in_fan_out") ?? false
         baseModel = try fields.text("base_model_name_or_path")
@@ -117,9 +120,10 @@ public struct AdapterConfiguration: Sendable, Equatable {
     /// Features that change what the adapter computes and that Attune does not have, by the names of their fields. An
     /// adapter with any of them must not be used: it would run and be wrong.
     public var unsupportedFeatures: [String] {
-        [
+        var features = [
             "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "megatron_config",
             "monteclora_config", "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
+            "velora_config",
         ].filter { name in
             switch otherFields[name] {
             case nil, .null, .bool(false): false
@@ -128,6 +132,14 @@ public struct AdapterConfiguration: Sendable, Equatable {
             default: true
             }
         }
+        if hasLoRABias { features.append("lora_bias") }
+        // These change the base itself when they begin; over a clean base the pair alone is another model.
+        if let name = initialization.stringValue,
+            ["pissa", "corda", "olora", "loftq", "lora_ga"].contains(where: name.hasPrefix)
+        {
+            features.append("init_lora_weights '\(name)' (save it again with path_initial_model_for_weight_conversion)")
+        }
+        return features
     }
 
     /// All fields, those at their defaults too, as PEFT writes them.
@@ -146,7 +158,7 @@ extension AdapterConfiguration {
     /// Fields PEFT writes that have no property here.
     private static let peftDefaults = JSONObject([
         ("alora_invocation_tokens", nil), ("arrow_config", nil), ("auto_mapping", nil), ("corda_config", nil),
-        ("ensure_weight_tying", false), ("eva_config", nil), ("kasa_config", nil), ("layer_replication", nil),
+        ("eva_config", nil), ("kasa_config", nil), ("layer_replication", nil),
         ("loftq_config", [:]), ("lora_ga_config", nil), ("megatron_config", nil), ("megatron_core", "megatron.core"),
         ("monteclora_config", nil), ("qalora_group_size", 16), ("target_parameters", nil),
         ("trainable_token_indices", nil), ("use_bdlora", nil), ("use_qalora", false), ("velora_config", nil),
@@ -164,16 +176,17 @@ extension AdapterConfiguration {
             case nil: .null
             }
         }
-        let ranks = rankPattern.map { (key: $0.pattern.text, value: JSON($0.rank)) }
-        let alphas = alphaPattern.map { (key: $0.pattern.text, value: whole($0.alpha)) }
+        let ranks = rankPattern.map { (key: $0.pattern, value: JSON($0.rank)) }
+        let alphas = alphaPattern.map { (key: $0.pattern, value: whole($0.alpha)) }
         return JSONObject([
             ("alpha_pattern", .object(JSONObject(alphas))), ("base_model_name_or_path", text(baseModel)),
-            ("bias", .string(bias)), ("exclude_modules", modules(excludeModules)),
+            ("bias", .string(bias)), ("ensure_weight_tying", .bool(tiesWeights)),
+            ("exclude_modules", modules(excludeModules)),
             ("fan_in_fan_out", .bool(fanInFanOut)),
             ("inference_mode", .bool(inferenceMode)), ("init_lora_weights", initialization),
             (
                 "layers_pattern",
-                layersPattern?.count == 1 ? text(layersPattern?[0].text) : list(layersPattern?.map(\.text))
+                layersPattern?.count == 1 ? text(layersPattern?[0]) : list(layersPattern)
             ),
             ("layers_to_transform", layersToTransform.map { .array($0.map { JSON($0) }) } ?? .null),
             ("lora_alpha", whole(alpha)), ("lora_bias", .bool(hasLoRABias)), ("lora_dropout", JSON(dropout)),

@@ -29,18 +29,59 @@ public final class DecoderRunner: ModelRunner, @unchecked Sendable {
 
     /// Runs one step; the logits go to the front of `logits`.
     public func run(_ batch: InferenceBatch, into logits: inout [Float]) throws {
+        let count = batch.logitRows.count * vocabularySize
+        if logits.count < count { logits = [Float](repeating: 0, count: count) }
+        let versions = batch.adapters.map { decoder.activation($0.adapter) }
+        let first = versions.first ?? nil
+        guard !versions.allSatisfy({ $0 == first }) else { return try runPass(batch, into: &logits) }
+        // An adapter that trains modules of the base whole needs a pass of its own.
+        var done: Set<String?> = []
+        for version in versions where done.insert(version).inserted {
+            let (part, places) = batch.part { decoder.activation($0) == version }
+            var own: [Float] = [Float](repeating: 0, count: places.count * vocabularySize)
+            try runPass(part, into: &own)
+            for (row, place) in places.enumerated() {
+                let values = row * vocabularySize..<(row + 1) * vocabularySize
+                logits.replaceSubrange(place * vocabularySize..<(place + 1) * vocabularySize, with: own[values])
+            }
+        }
+    }
+
+    private func runPass(_ batch: InferenceBatch, into logits: inout [Float]) throws {
         let runs = batch.adapters.map { AdapterRun(rows: $0.rows, adapter: $0.adapter) }
-        let vocabulary = vocabularySize
         let out = try pass.run(
             batch.tokens, batch.segments, cache: (cache, batch.cacheRows), logitRows: batch.logitRows,
             adapterRuns: runs)
-        let count = batch.logitRows.count * vocabulary
-        if logits.count < count { logits = [Float](repeating: 0, count: count) }
         logits.withUnsafeMutableBytes { target in
-            target.baseAddress?.copyMemory(from: out.address, byteCount: count * MemoryLayout<Float>.size)
+            target.baseAddress?.copyMemory(
+                from: out.address, byteCount: batch.logitRows.count * vocabularySize * MemoryLayout<Float>.size)
         }
     }
 
     /// Copies rows of the cache.
     public func copyCacheRows(from rows: Range<Int>, to start: Int) { cache.copyRows(rows, to: start) }
+}
+
+extension InferenceBatch {
+    /// The rows of some adapters as a batch of their own, and the places of their logits among all.
+    func part(of isWanted: (String?) -> Bool) -> (batch: InferenceBatch, logitPlaces: [Int]) {
+        var rows: [Int] = []
+        var runs: [(rows: Range<Int>, adapter: String?)] = []
+        for run in adapters where isWanted(run.adapter) {
+            runs.append((rows.count..<rows.count + run.rows.count, run.adapter))
+            rows += run.rows
+        }
+        let place = Dictionary(uniqueKeysWithValues: rows.enumerated().map { ($1, $0) })
+        let own = segments.segments.compactMap { segment in
+            place[segment.queries.lowerBound].map { start in
+                Segment(
+                    queries: start..<start + segment.queries.count, keys: segment.keys, identity: segment.identity)
+            }
+        }
+        let logitPlaces = logitRows.indices.filter { place[Int(logitRows[$0])] != nil }
+        let batch = InferenceBatch(
+            tokens: rows.map { tokens[$0] }, cacheRows: rows.map { cacheRows[$0] }, segments: SegmentTable(own),
+            logitRows: logitPlaces.compactMap { place[Int(logitRows[$0])].map(Int32.init) }, adapters: runs)
+        return (batch, logitPlaces)
+    }
 }

@@ -5,6 +5,7 @@ extension Decoder {
     ///
     /// - Throws: `ModelError` when the mode does not fit the model, `TensorError` for memory.
     public func prepareTraining(_ mode: TrainingMode) throws {
+        if case .adapter(let name) = mode { activate(name) } else { activate(nil) }
         switch mode {
         case .none:
             trainableParameters = []
@@ -34,12 +35,13 @@ extension Decoder {
     /// Brings what the kernels read up to date with the masters, after an optimizer step.
     /// - Throws: `TensorError` for memory.
     public func refreshAfterStep() throws(TensorError) {
-        if case .adapter(let name) = trainingMode { try refreshAdapter(name) }
-        try refreshBase()
+        guard case .adapter(let name) = trainingMode else { return refreshBase() }
+        try refreshAdapter(name)
+        refreshReplacements(name)
     }
 
     /// Repacks base matrices that have a master.
-    func refreshBase() throws(TensorError) {
+    private func refreshBase() {
         for projection in projections + [head] {
             if let master = projection.master { backend.repack(projection.weight, master.value) }
         }
@@ -100,28 +102,5 @@ extension Decoder {
         embeddingParameter = parameter
         embedding = value
         return parameter
-    }
-
-    /// Parameters of the base that an adapter trains and saves along: biases and whole modules.
-    public func savedParameters(_ name: String) -> [Parameter] { savedModules[name] ?? [] }
-
-    /// Makes those parameters when an adapter is attached.
-    func prepareSavedModules(_ name: String, _ options: LoRAOptions, reached: [String]) throws {
-        var parameters: [Parameter] = []
-        for projection in projections {
-            let wanted = options.bias == .all || (options.bias == .loraOnly && reached.contains(projection.name))
-            if wanted, let bias = makeBiasParameter(projection) { parameters.append(bias) }
-        }
-        for module in options.modulesToSave {
-            let fits = { (path: String) in path == module || path.hasSuffix("." + module) }
-            var found: [Parameter] = []
-            if fits("lm_head") { found.append(try makeMaster(head)) }
-            if fits("model.embed_tokens") { found.append(try makeEmbeddingParameter()) }
-            found += try projections.filter { fits($0.name) }.map(makeMaster)
-            found += norms.filter { fits($0.name) }.map(makeNormParameter)
-            guard !found.isEmpty else { throw ModelError.mismatch("modules_to_save: no module is named '\(module)'") }
-            parameters += found
-        }
-        savedModules[name] = parameters
     }
 }

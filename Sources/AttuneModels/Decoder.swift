@@ -22,8 +22,10 @@ public final class Decoder: @unchecked Sendable {
     let ropes: [RopeTable]
     /// Options of attached adapters, by name.
     public internal(set) var adapters: [String: LoRAOptions] = [:]
-    /// Parameters of the base that adapters train and save along.
-    var savedModules: [String: [Parameter]] = [:]
+    /// What adapters put in the place of parts of the base.
+    var replacements: [String: [Replacement]] = [:]
+    /// The adapter whose replacements are in place.
+    var active: String?
     /// Parameters that training changes, set by `prepareTraining`.
     public internal(set) var trainableParameters: [Parameter] = []
     /// Which kinds of parameters are trained.

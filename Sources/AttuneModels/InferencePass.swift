@@ -84,7 +84,8 @@ public final class InferencePass {
     ///   - segments: key ranges name rows of the cache's pools, or of the batch itself without a cache.
     ///   - cache: where keys and values go and are read from, and the pool row of every batch row.
     ///   - logitRows: batch rows whose next-token logits are wanted.
-    ///   - adapterRuns: which rows use which adapter; together they cover the batch.
+    ///   - adapterRuns: which rows use which adapter; together they cover the batch. Runs of adapters that train modules of the
+    ///     base whole cannot share a pass with others; `Decoder.activation` tells them apart.
     /// - Returns: float32 [logitRows.count, V], valid until the next run.
     /// - Throws: `TensorError.outOfMemory` when a rotation table must grow and cannot.
     public func run(
@@ -137,6 +138,9 @@ public final class InferencePass {
     ) throws(TensorError) {
         let rows = tokens.count
         let backend = model.backend
+        let activations = Set(adapterRuns.map { model.activation($0.adapter) })
+        precondition(activations.count <= 1, "one pass for several versions of the base")
+        model.activate(activations.first ?? nil)
         try model.coverRopes(segments.longestKeyCount)
         let pass = Pass(
             backend: backend, segments: segments, dropoutKey: nil, adapterRuns: adapterRuns, droppedInput: nil)

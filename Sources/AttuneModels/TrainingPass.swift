@@ -168,6 +168,7 @@ public final class TrainingPass {
     ) throws(TensorError) -> Pass {
         let rows = batch.tokens.count
         precondition(rows <= capacity, "\(rows) tokens in a pass for \(capacity)")
+        model.activate(adapter)
         try model.coverRopes(batch.segments.longestKeyCount)
         let pass = Pass(
             backend: model.backend, segments: batch.segments, dropoutKey: dropoutKey,

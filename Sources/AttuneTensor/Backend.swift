@@ -224,10 +224,6 @@ public protocol Backend: AnyObject, Sendable {
     func rmsNormBackward(
         _ dinp: Tensor, dweight: Tensor?, _ dout: Tensor, _ inp: Tensor, rstd: Tensor, weight: Tensor?,
         weightOffset: Float, residual: Tensor?)
-    /// `sum = a + scale·b`, rounded to the type of `sum`, then `rmsNorm` of `sum`: the step between two blocks. `sum` may be `a`.
-    func addRMSNorm(
-        _ out: Tensor, sum: Tensor, rstd: Tensor, _ a: Tensor, _ b: Tensor, scale: Float, weight: Tensor?,
-        weightOffset: Float, epsilon: Float)
 
     // MARK: Position
 

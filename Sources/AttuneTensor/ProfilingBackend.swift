@@ -122,18 +122,6 @@ public final class ProfilingBackend: Backend, @unchecked Sendable {
     }
 
     /// Measured.
-    public func addRMSNorm(
-        _ out: Tensor, sum: Tensor, rstd: Tensor, _ a: Tensor, _ b: Tensor, scale: Float, weight: Tensor?,
-        weightOffset: Float, epsilon: Float
-    ) {
-        timed("addRMSNorm") {
-            inner.addRMSNorm(
-                out, sum: sum, rstd: rstd, a, b, scale: scale, weight: weight, weightOffset: weightOffset,
-                epsilon: epsilon)
-        }
-    }
-
-    /// Measured.
     public func rope(_ x: Tensor, headDimension: Int, cosine: Tensor, sine: Tensor, positions: [Int32], inverse: Bool) {
         timed("rope") {
             inner.rope(

@@ -75,12 +75,13 @@ extension Trainer {
         for position in 0..<evaluationPlan.batchesPerEpoch {
             if shouldStop() { return nil }
             let batch = evaluationPlan.batch(at: position, order: order)
-            let result = try pass.evaluate(TokenBatch(batch), adapter: adapter)
+            let tokens = TokenBatch(PrefixLayout(batch))
+            let result = try pass.evaluate(tokens, adapter: adapter)
             loss += result.lossSum
             count += result.count
             correct += result.correctCount
             rowCount += batch.rows.count
-            for (row, value) in zip(result.rows, result.losses) where endOfSequence.contains(batch.targets[Int(row)]) {
+            for (row, value) in zip(result.rows, result.losses) where endOfSequence.contains(tokens.targets[Int(row)]) {
                 stops.append(ScalarMath.exp(-Double(value)))
             }
         }

@@ -19,6 +19,8 @@ public final class Trainer {
     public internal(set) var progress: TrainingProgress
     /// Moments of the trained parameters.
     public let optimizer: Optimizer
+    /// Tokens read in this sitting that were not computed, because another row of their batch begins alike.
+    public private(set) var sharedTokens = 0
     let model: Decoder
     let adapter: String?
     let trainPlan: BatchPlan
@@ -28,6 +30,7 @@ public final class Trainer {
     let checkpoints: CheckpointStore?
     let clock = ContinuousClock()
     private let schedule: Schedule
+    private let sharesPrefixes: Bool
     private var scaler: LossScaler
     private static let skipLimit = 5
 
@@ -54,6 +57,8 @@ public final class Trainer {
         self.checkpoints = checkpoints
         progress = state
         if case .adapter(let name) = model.trainingMode { adapter = name } else { adapter = nil }
+        let dropout = adapter.flatMap { model.adapters[$0]?.dropout } ?? 0
+        sharesPrefixes = dropout == 0 && options.neftuneAlpha == 0
         guard trainPlan.trainedCount > 0 else {
             throw TrainingError(.badData, "no row has a token to learn; attune data check shows what is in the file")
         }
@@ -151,16 +156,25 @@ public final class Trainer {
         let key = RandomKey(seed: options.seed, step: UInt64(progress.step), stream: 0)
         for batch in batches {
             if shouldStop() { return nil }
+            let tokens = tokenBatch(batch)
             let loss = try pass.forwardBackward(
-                TokenBatch(batch), adapter: adapter, gradientScale: scale,
+                tokens, adapter: adapter, gradientScale: scale,
                 labelSmoothing: Float(options.labelSmoothing), key: key, noiseAlpha: Float(options.neftuneAlpha))
             sums.loss += loss.lossSum
             sums.count += loss.count
             sums.correct += loss.correctCount
             sums.tokens += batch.tokens.count
-            if !loss.lossSum.isFinite { sums.culprits += batch.rowsWithoutLoss(loss) }
+            if !loss.lossSum.isFinite { sums.culprits += batch.rowsWithoutLoss(loss, tokens) }
         }
         return sums
+    }
+
+    /// A batch with shared beginnings computed once, where that changes nothing: dropout and noise are drawn for each row.
+    private func tokenBatch(_ batch: Batch) -> TokenBatch {
+        guard sharesPrefixes else { return TokenBatch(batch) }
+        let layout = PrefixLayout(batch)
+        sharedTokens += layout.savedTokens
+        return TokenBatch(layout)
     }
 
     private struct StepOutcome {
@@ -256,9 +270,12 @@ public final class Trainer {
 
 extension Batch {
     /// Where the rows come from that have a token whose loss is no number.
-    fileprivate func rowsWithoutLoss(_ report: LossReport) -> [RowSource] {
+    fileprivate func rowsWithoutLoss(_ report: LossReport, _ tokens: TokenBatch) -> [RowSource] {
         let places = zip(report.rows, report.losses).filter { !$0.1.isFinite }.map { Int($0.0) }
-        return rows.filter { row in places.contains(where: row.range.contains) }.map(\.source)
+        // A segment with targets is one row's own, and carries its identity.
+        let segments = tokens.segments.segments.filter { places.contains(where: $0.queries.contains) }
+        let identities = Set(segments.map(\.identity))
+        return rows.filter { identities.contains($0.identity) }.map(\.source)
     }
 }
 
@@ -268,6 +285,15 @@ extension TokenBatch {
         self.init(
             tokens: batch.tokens, targets: batch.targets,
             segments: SegmentTable(batch.rows.map { Segment(rows: $0.range, identity: $0.identity) }))
+    }
+
+    /// A batch whose shared beginnings stand once.
+    public init(_ layout: PrefixLayout) {
+        let segments = layout.stretches.map { stretch in
+            Segment(
+                queries: stretch.range, keys: stretch.ancestors + [stretch.range], identity: stretch.identity)
+        }
+        self.init(tokens: layout.tokens, targets: layout.targets, segments: SegmentTable(segments))
     }
 }
 

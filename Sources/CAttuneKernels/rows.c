@@ -152,10 +152,10 @@ void attune_column_dot(
 // MARK: RMSNorm (Zhang & Sennrich 2019)
 
 typedef struct {
-    const attune_matrix *out, *sum, *a, *b, *residual;
+    const attune_matrix *out, *a, *b, *residual;
     float *rstd;
     const float *weight;
-    float scale, offset, epsilon;
+    float offset, epsilon;
 } norm_context;
 
 static void norm_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
@@ -163,14 +163,8 @@ static void norm_item(attune_machine *machine, void *context, int64_t item, int3
     const norm_context *c = context;
     int64_t columns = c->a->columns;
     float *x = attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, columns * 4);
-    float buffer[ATTUNE_CHUNK];
     FOR_ROWS(row, c->a, item) {
         k->widen(x, attune_at(c->a, row, 0), c->a->dtype, columns);
-        if (c->sum) {
-            FOR_CHUNKS(i, n, columns) k->add(x + i, x + i, attune_read(k, c->b, row, i, n, buffer), c->scale, n);
-            k->narrow(attune_at(c->sum, row, 0), c->sum->dtype, x, columns);
-            k->widen(x, attune_at(c->sum, row, 0), c->sum->dtype, columns);
-        }
         float rstd = 1 / sqrtf(k->dot(x, x, columns) / (float)columns + c->epsilon);
         c->rstd[row] = rstd;
         k->norm(x, x, c->weight, c->offset, rstd, columns);
@@ -185,17 +179,6 @@ void attune_rms_norm(
     norm_context c = {
         .out = out, .a = inp, .rstd = rstd, .weight = weight, .offset = weight_offset, .epsilon = epsilon};
     run_rows(machine, norm_item, &c, inp);
-    attune_end(machine);
-}
-
-void attune_add_rms_norm(
-    attune_machine *machine, const attune_matrix *out, const attune_matrix *sum, float *rstd, const attune_matrix *a,
-    const attune_matrix *b, float scale, const float *weight, float weight_offset, float epsilon) {
-    attune_begin(machine);
-    norm_context c = {
-        .out = out, .sum = sum, .a = a, .b = b, .rstd = rstd, .weight = weight, .scale = scale,
-        .offset = weight_offset, .epsilon = epsilon};
-    run_rows(machine, norm_item, &c, a);
     attune_end(machine);
 }
 

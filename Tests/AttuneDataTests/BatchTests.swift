@@ -70,20 +70,56 @@ private func row(_ tokens: [Int32], prompt: Int = 0, line: Int = 1) -> TrainingR
         #expect(plan.batch(at: 1, order: order).tokens == [6, 7])
     }
 
-    @Test func sharedPrefixIsLaidOutOnce() throws {
+    @Test func sharedBeginningsAreLaidOutOnce() throws {
         let rows = [
             row([1, 2, 3, 4, 9], prompt: 4), row([1, 2, 3, 4, 8, 7], prompt: 4), row([1, 2, 3, 5, 6], prompt: 4),
         ]
-        let layout = try #require(PrefixLayout(rows))
-        #expect(layout.prefix == 0..<3)
+        let layout = PrefixLayout(Batch(rows), minimum: 1)
         #expect(layout.tokens == [1, 2, 3, 4, 9, 4, 8, 7, 5, 6])
-        #expect(layout.branches.map(\.range) == [3..<5, 5..<8, 8..<10])
+        #expect(layout.stretches.map(\.range) == [0..<3, 3..<5, 5..<8, 8..<10])
+        // With equal prompts the token from which the answer's first is predicted stays with its row.
+        #expect(layout.stretches.map(\.ancestors) == [[], [0..<3], [0..<3], [0..<3]])
         #expect(layout.targets == [-100, -100, -100, 9, -100, 8, 7, -100, 6, -100])
-        #expect(layout.trainedCount == Batch(rows).trainedCount)
-        // With equal prompts the token from which the answer's first is predicted stays in the branch.
-        #expect(PrefixLayout.sharedPrefix(of: Array(rows.prefix(2))) == 3)
-        #expect(PrefixLayout([row([1, 2, 3]), row([4, 5, 6])]) == nil)
-        #expect(PrefixLayout(rows, minimum: 4) == nil)
+        #expect(layout.savedTokens == 6 && layout.stretches[0].rowCount == 3)
+        let apart = PrefixLayout(Batch(rows), minimum: 4)
+        #expect(apart.tokens == Batch(rows).tokens && apart.targets == Batch(rows).targets && apart.savedTokens == 0)
+    }
+
+    @Test func beginningsFormATree() throws {
+        let rows = [
+            row([1, 2, 5, 6, 9, 0], prompt: 5), row([3, 3, 3], prompt: 1), row([1, 2, 5, 6, 8, 0], prompt: 5),
+            row([1, 2, 7, 0], prompt: 3),
+        ]
+        let layout = PrefixLayout(Batch(rows), minimum: 2)
+        #expect(layout.tokens == [1, 2, 5, 6, 9, 0, 8, 0, 7, 0, 3, 3, 3])
+        #expect(layout.stretches.map(\.rowCount) == [3, 2, 1, 1, 1, 1])
+        #expect(
+            layout.stretches.map(\.ancestors) == [[], [0..<2], [0..<2, 2..<4], [0..<2, 2..<4], [0..<2], []])
+        #expect(layout.savedTokens == 2 * 2 + 2)
+    }
+
+    /// Whatever the rows: following each row's stretches gives its tokens and targets back.
+    @Test(arguments: 0..<40) func everyRowCanBeReadBack(seed: Int) throws {
+        let values = RowOrder.shuffled(4000, seed: UInt64(seed), epoch: 0)
+        var place = 0
+        func draw(_ below: Int) -> Int {
+            place += 1
+            return values[place] % below
+        }
+        let rows = (0..<12).map { _ in
+            row((0..<2 + draw(12)).map { _ in Int32(draw(2)) }, prompt: draw(10))
+        }
+        let batch = Batch(rows)
+        let layout = PrefixLayout(batch, minimum: 1 + seed % 3)
+        #expect(layout.tokens.count + layout.savedTokens == batch.tokens.count)
+        let leaves = layout.stretches.filter { $0.rowCount == 1 }.map { stretch in
+            (stretch.ancestors + [stretch.range]).flatMap { Array(layout.tokens[$0]) }
+                + (stretch.ancestors + [stretch.range]).flatMap { Array(layout.targets[$0]) }
+        }
+        let expected = batch.rows.map { Array(batch.tokens[$0.range]) + Array(batch.targets[$0.range]) }
+        #expect(
+            leaves.sorted { $0.lexicographicallyPrecedes($1) } == expected.sorted { $0.lexicographicallyPrecedes($1) })
+        #expect(layout.targets.count { $0 != Batch.ignored } == batch.trainedCount)
     }
 }
 

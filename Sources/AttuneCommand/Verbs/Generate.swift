@@ -36,15 +36,23 @@ struct Generate: ParsableCommand {
     var stop: [String] = []
     @Flag(help: "Do not stop at the end-of-sequence token.")
     var ignoreEos = false
+    @Option(help: "Prompts answered at once.")
+    var maxNumSeqs = 32
+    @Flag(inversion: .prefixedNo, help: "Compute equal beginnings of prompts once.")
+    var enablePrefixCaching = true
     @Flag(help: "Print JSON lines.")
     var json = false
 
     func run() throws {
         try Failure.guarding {
+            guard (1...4096).contains(maxNumSeqs) else {
+                throw CommandError.usage("--max-num-seqs \(maxNumSeqs): give 1 to 4096")
+            }
             let model = try modelOptions.load()
             let adapters: Set<String> = modelOptions.adapterName.map { [$0] } ?? []
             let answering = try Answering(
-                model, template: promptTemplate, adapterFolder: modelOptions.adapter, adapters: adapters)
+                model, template: promptTemplate, adapterFolder: modelOptions.adapter, maxSequences: maxNumSeqs,
+                reusesPrefixes: enablePrefixCaching, adapters: adapters)
             let questions = try questions(answering, vocabularySize: model.configuration.vocabularySize)
             let answers = try answering.answer(
                 questions.map(\.tokens), options: options, adapter: modelOptions.adapterName)

@@ -79,13 +79,7 @@ struct Inspect: ParsableCommand {
             }
             return
         }
-        var options = LoRAOptions(targets: .names(adapter.modules))
-        options.rank = configuration.rank
-        options.alpha = configuration.alpha
-        options.usesDoRA = configuration.usesDoRA
-        options.rankPattern = try configuration.rankPattern.map {
-            (try AttuneModels.ModulePattern($0.pattern.text), $0.rank)
-        }
+        let options = try LoRAOptions(adapter)
         var report = try ModelReport(baseFolder, options: options, tokens: maxLength * batch, tier: tier)
         report.trainableParameters = trainable
         show(report)
@@ -105,7 +99,7 @@ struct Inspect: ParsableCommand {
                 $0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == "."
             }
         }
-        return isPlain && !list.isEmpty ? .names(list) : .pattern(try AttuneModels.ModulePattern(targetModules))
+        return isPlain && !list.isEmpty ? .names(list) : .pattern(try ModulePattern(targetModules))
     }
 
     private func show(_ report: ModelReport) {

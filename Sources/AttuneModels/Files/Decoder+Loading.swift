@@ -26,6 +26,15 @@ public protocol DecoderSource: TensorSource {
 }
 
 extension Decoder {
+    /// A checkpoint's name of a tensor under the prefix this program uses for modules.
+    public static func canonicalName(_ name: String) -> String {
+        for prefix in ["language_model.model.", "model.language_model."] where name.hasPrefix(prefix) {
+            return "model." + name.dropFirst(prefix.count)
+        }
+        if name.hasSuffix("lm_head.weight") { return "lm_head.weight" }
+        return name.hasPrefix("model.") ? name : "model." + name
+    }
+
     /// Builds a decoder from a checkpoint.
     ///
     /// The head and the embedding stay unquantized, as the reference leaves them.

@@ -4,7 +4,7 @@ import AttuneTensor
 final class RMSNorm {
     let name: String
     /// float32 [width].
-    let weight: Tensor
+    var weight: Tensor
     let offset: Float
     let epsilon: Float
     /// The weight as a parameter, when it is trained.

@@ -12,12 +12,11 @@ extension Decoder {
     public func attach(_ name: String, _ options: LoRAOptions, seed: UInt64) throws -> [String] {
         guard adapters[name] == nil else { throw ModelError.mismatch("an adapter named '\(name)' is attached already") }
         guard options.rank > 0 else { throw ModelError.mismatch("r is \(options.rank); it must be at least 1") }
-        let changesBase = options.bias != .none || !options.modulesToSave.isEmpty
-        if changesBase, !adapters.isEmpty {
-            throw ModelError.mismatch(
-                "adapter '\(name)' changes modules of the base (bias or modules_to_save), so it must be the only one")
-        }
+        // What the new adapter starts from, and returns to, is the base's own.
+        activate(nil)
         var reached: [String] = []
+        var isWhole = false
+        defer { if !isWhole { detach(name) } }
         for block in blocks {
             for group in block.groups {
                 let names = group.projections.map(\.name)
@@ -31,17 +30,19 @@ extension Decoder {
             let short = Set(projections.map(\.shortName)).sorted().joined(separator: ", ")
             throw ModelError.mismatch("target_modules reach no module of this model; it has \(short)")
         }
-        try prepareSavedModules(name, options, reached: reached)
+        replacements[name] = try makeReplacements(options, reached: reached)
         adapters[name] = options
         try refreshAdapter(name)
+        isWhole = true
         return reached
     }
 
     /// Removes an adapter.
     public func detach(_ name: String) {
+        if active == name { activate(nil) }
         for group in blocks.flatMap(\.groups) { group.adapters[name] = nil }
         adapters[name] = nil
-        savedModules[name] = nil
+        replacements[name] = nil
     }
 
     /// Brings packed copies up to date after the masters of an adapter changed.
@@ -149,24 +150,27 @@ extension Decoder {
             backend.copy(parameter.value, tensor)
         }
         guard missing.isEmpty, left.isEmpty else {
-            throw ModelError.mismatch(Self.unmatched(missing: missing, left: left.keys.sorted()))
+            throw ModelError.mismatch(
+                Self.unmatched(missing: missing, left: left.keys.sorted(), known: parameters.map(\.name)))
         }
         try refreshAdapter(name)
-        try refreshBase()
+        refreshReplacements(name)
     }
 
-    private static func unmatched(missing: [String], left: [String]) -> String {
-        var text = "the adapter does not fit this base:"
-        if let first = missing.first { text += " \(missing.count) modules receive nothing (first: '\(first)')" }
-        if let first = left.first {
-            text += missing.isEmpty ? "" : ";"
-            text += " \(left.count) tensors land nowhere (first: '\(first)'"
-            if let near = missing.min(by: { distance($0, first) < distance($1, first) }) {
-                text += ", nearest: '\(near)'"
-            }
-            text += ")"
+    /// What did not fit, with the nearest name on the other side of the first of each.
+    private static func unmatched(missing: [String], left: [String], known: [String]) -> String {
+        func described(_ names: [String], _ one: String, _ many: String, near others: [String]) -> String? {
+            guard let first = names.first else { return nil }
+            let nearest = others.min { distance($0, first) < distance($1, first) }
+            let count = names.count == 1 ? one : "\(names.count) \(many)"
+            return "\(count) ('\(first)'" + (nearest.map { ", nearest: '\($0)'" } ?? "") + ")"
         }
-        return text
+        let parts = [
+            described(
+                left, "one tensor lands nowhere", "tensors land nowhere", near: missing.isEmpty ? known : missing),
+            described(missing, "one part receives no tensor", "parts receive no tensor", near: left),
+        ]
+        return "the adapter does not fit this base: " + parts.compactMap { $0 }.joined(separator: "; ")
     }
 
     /// Edit distance between two names.

@@ -50,8 +50,12 @@ public struct LoRAOptions: Sendable {
     public var rankPattern: [(key: ModulePattern, rank: Int)] = []
     /// Other α for some modules.
     public var alphaPattern: [(key: ModulePattern, alpha: Double)] = []
+    /// Whether the embedding and a tied head that are saved whole stay one matrix (PEFT's `ensure_weight_tying`).
+    public var tiesSavedEmbedding = false
     /// Only these blocks; `nil` for all.
     public var layers: [Int]?
+    /// What must stand before a block's number for `layers` to count; empty for anything.
+    public var layersPattern: [ModulePattern] = []
     /// How fresh matrices start.
     public var initialization = Initialization.kaiming
 
@@ -68,10 +72,17 @@ public struct LoRAOptions: Sendable {
         return Float(isRankStabilized ? alpha / rank.squareRoot() : alpha / rank)
     }
 
-    /// Whether the options reach a module of the given block.
-    func reaches(_ module: String, block: Int) -> Bool {
-        if let layers, !layers.contains(block) { return false }
+    /// Whether the options reach a module of the given block. What is saved whole carries no pair.
+    package func reaches(_ module: String, block: Int) -> Bool {
+        if let layers, !layers.isEmpty {
+            guard layers.contains(block) else { return false }
+            let path = module.firstRange(of: ".\(block).").map { String(module[..<$0.lowerBound]) } ?? module
+            guard layersPattern.isEmpty || layersPattern.contains(where: { $0.matchesEnd(of: path) }) else {
+                return false
+            }
+        }
         if let excluded, excluded.matches(module) { return false }
+        if modulesToSave.contains(where: { module == $0 || module.hasSuffix("." + $0) }) { return false }
         return targets.matches(module)
     }
 }

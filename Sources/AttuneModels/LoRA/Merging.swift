@@ -31,7 +31,7 @@ public struct MergedSource: DecoderSource {
         let names = base.tensorNames.filter { !Self.isQuantizationPart($0) }
         // A tied model whose embedding or head was trained on its own has two different matrices from now on.
         untiesHead =
-            model.configuration.tiesEmbeddings
+            model.configuration.tiesEmbeddings && !(model.adapters[adapter]?.tiesSavedEmbedding ?? false)
             && (saved["lm_head.weight"] != nil || saved["model.embed_tokens.weight"] != nil)
         tensorNames = untiesHead && !names.contains("lm_head.weight") ? names + ["lm_head.weight"] : names
     }
@@ -68,13 +68,18 @@ public struct MergedSource: DecoderSource {
 
     private func merged(_ name: String) throws -> Tensor {
         let backend = model.backend
-        let canonical = canonicalName(name)
+        let canonical = Decoder.canonicalName(name)
         var value: Tensor
         if let parameter = saved[canonical] {
             value = parameter.value
-        } else if name == "lm_head.weight", untiesHead {
-            value =
-                model.embeddingParameter == nil ? model.embedding : try base.tensor(named: "model.embed_tokens.weight")
+        } else if name == "lm_head.weight", untiesHead, !base.contains(name) {
+            // The head stays what it was when it was the embedding.
+            guard
+                let embedding = base.tensorNames.first(where: {
+                    Decoder.canonicalName($0) == "model.embed_tokens.weight"
+                })
+            else { throw ModelError.badModel("\(path): no tensor 'model.embed_tokens.weight'") }
+            value = try dense(embedding)
         } else {
             value = try dense(name)
             for group in model.blocks.flatMap(\.groups) {
@@ -87,14 +92,6 @@ public struct MergedSource: DecoderSource {
         let out = try backend.makeTensor(value.shape, dtype)
         backend.copy(out, value)
         return out
-    }
-
-    /// The name under the prefix this program uses for modules.
-    private func canonicalName(_ name: String) -> String {
-        for prefix in ["language_model.model.", "model.language_model."] where name.hasPrefix(prefix) {
-            return "model." + name.dropFirst(prefix.count)
-        }
-        return name.hasPrefix("model.") || name.hasPrefix("lm_head") ? name : "model." + name
     }
 
     private func dense(_ name: String) throws -> Tensor {

@@ -169,10 +169,6 @@ void attune_column_dot(
 void attune_rms_norm(
     attune_machine *machine, const attune_matrix *out, float *rstd, const attune_matrix *inp, const float *weight,
     float weight_offset, float epsilon);
-// sum = a + scale·b, then the norm of sum.
-void attune_add_rms_norm(
-    attune_machine *machine, const attune_matrix *out, const attune_matrix *sum, float *rstd, const attune_matrix *a,
-    const attune_matrix *b, float scale, const float *weight, float weight_offset, float epsilon);
 void attune_rms_norm_backward(
     attune_machine *machine, const attune_matrix *dinp, float *dweight, const attune_matrix *dout,
     const attune_matrix *inp, const float *rstd, const float *weight, float weight_offset,
