@@ -74,7 +74,7 @@ import FoundationNetworking
         process.waitUntilExit()
         #expect(process.terminationStatus == 0)
         let told = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        #expect(told.contains("attune: sampling defaults: temperature 1.0") && told.contains("chat template"))
+        #expect(told.contains("sampling defaults: temperature 1.0") && told.contains("chat template"))
         #expect(told.contains("POST /v1/chat/completions 200"))
     }
 }
