@@ -42,7 +42,9 @@ public struct PreparedRows: Sendable {
         try Self.check(unlearned: unlearned)
         try Self.check(tooLong: tooLong, maxLength: maxLength)
         guard !rows.isEmpty else {
-            throw DataError(.badData, "no row is left to train on; \(ledger.text(limit: 1))")
+            // An error is one line: the totals and the first exception.
+            let first = ledger.entries.first { $0.reason != nil }.map { "; \($0.source): \($0.reason ?? "")" } ?? ""
+            throw DataError(.badData, "no row is left to train on: \(ledger.totals)\(first)")
         }
     }
 

@@ -69,12 +69,17 @@ public struct RowLedger: Sendable {
         ]
     }
 
-    /// The same in words: one line of totals, then at most `limit` exceptions.
-    public func text(limit: Int = 10) -> String {
+    /// Rows by bin and tokens, in one line.
+    public var totals: String {
         let total = entries.reduce(0) { $0 + $1.tokens }
         let lost = entries.reduce(0) { $0 + $1.tokensLost }
         let bins = Bin.allCases.map { "\(count($0)) \($0.rawValue)" }.joined(separator: ", ")
-        var lines = ["\(entries.count) rows: \(bins); \(total) tokens, \(lost) lost"]
+        return "\(entries.count) rows: \(bins); \(total) tokens, \(lost) lost"
+    }
+
+    /// The same in words: the line of totals, then at most `limit` exceptions.
+    public func text(limit: Int = 10) -> String {
+        var lines = [totals]
         let exceptions = entries.filter { $0.bin != .used }
         for entry in exceptions.prefix(limit) {
             let loss = entry.tokensLost > 0 ? " (\(entry.tokensLost) of \(entry.tokens) tokens lost)" : ""

@@ -153,7 +153,7 @@ import Testing
         }
     }
 
-    @Test func rowsWithNothingToLearnAreNamed() {
+    @Test func rowsWithNothingToLearnAreNamed() throws {
         let silent = Example(
             content: .conversation(
                 messages: [["role": "user", "content": "q"]], tools: nil, variables: JSONObject(), answerStart: nil),
@@ -162,8 +162,12 @@ import Testing
             try PreparedRows(
                 [silent], encoder: RowEncoder(encoder: ByteEncoder(), renderer: LineRenderer()), maxLength: 100)
         }
-        #expect(throws: DataError.self) {
+        let error = try #require(throws: DataError.self) {
             try PreparedRows(examples, encoder: encoder, maxLength: 10, overlength: .drop)
         }
+        // One line: the totals, and the first row with its reason.
+        #expect(error.description.contains("no row is left to train on"))
+        #expect(error.description.contains("dropped") && error.description.contains("test.jsonl:1"))
+        #expect(!error.description.contains("\n"))
     }
 }
