@@ -16,8 +16,7 @@ import Testing
             read: { try read(try scratch.put($0, "x")) },
             isRefusal: { error in
                 guard let error = error as? FilesError else { return false }
-                if error.description.contains("\n") || error.exitCode == 66 { Issue.record(error) }
-                return true
+                return !error.description.contains("\n") && error.exitCode == 65
             })
     }
 
@@ -33,20 +32,20 @@ import Testing
     @Test func safetensors() throws {
         let outcome = try run(1, make: { $0.safetensors() }, read: { try touch(try SafetensorsFile($0)) })
         #expect(outcome.accepted > outcome.count / 20 && outcome.refused > outcome.count / 20)
-        #expect(outcome.slowest < .seconds(1))
+        #expect(outcome.findings.isEmpty)
     }
 
     @Test func archives() throws {
         let outcome = try run(2, make: { $0.archive() }, read: { try touch(try TorchCheckpoint($0)) })
         #expect(outcome.accepted > outcome.count / 20 && outcome.refused > outcome.count / 20)
-        #expect(outcome.slowest < .seconds(1))
+        #expect(outcome.findings.isEmpty)
     }
 
     @Test func pickles() throws {
         let outcome = try run(
             3, make: { ArchiveBuilder.holding($0.pickle()) }, read: { try touch(try TorchCheckpoint($0)) })
         #expect(outcome.refused > outcome.count / 2)
-        #expect(outcome.slowest < .seconds(1))
+        #expect(outcome.findings.isEmpty)
     }
 }
 

@@ -28,7 +28,7 @@ import Testing
                 }
             }, isRefusal: { $0 is JSONError })
         #expect(run.accepted > run.count / 20 && run.refused > run.count / 20)
-        #expect(run.slowest < .seconds(1))
+        #expect(run.findings.isEmpty)
     }
 }
 

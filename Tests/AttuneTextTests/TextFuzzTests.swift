@@ -35,17 +35,45 @@ import Testing
                 for _ in 0..<(1 + chance.below(3)) { chance.damage(&bytes, words: words) }
                 return bytes
             },
-            read: { bytes in
-                let tokenizer = try Tokenizer(json: try JSON(parsing: bytes))
-                for text in Self.texts {
-                    let encoding = tokenizer.encode(text, addSpecialTokens: true)
-                    _ = tokenizer.ids(of: text)
-                    _ = tokenizer.decode(encoding.ids, skipSpecialTokens: false)
-                    _ = tokenizer.decode(encoding.ids + [-1, .max, .min], skipSpecialTokens: true)
-                }
-            }, isRefusal: { $0 is TokenizerError || $0 is JSONError })
+            read: Self.tokenize, isRefusal: { $0 is TokenizerError || $0 is JSONError })
         #expect(run.accepted > 0 && run.refused > run.count / 20)
-        #expect(run.slowest < .seconds(2), "\(String(decoding: run.slowestInput, as: UTF8.self))")
+        #expect(run.findings.isEmpty)
+    }
+
+    /// Small tokenizers of every kind of part, whose values are replaced by values from one another.
+    @Test func mixedTokenizers() throws {
+        let components = try JSON(parsing: try Self.fixture("components.json"))
+        let wholes = ["encodings", "decodings"].flatMap { components[$0]?.arrayValue ?? [] }.compactMap {
+            $0["tokenizer"]
+        }
+        let parts = wholes.flatMap(\.parts)
+        #expect(wholes.count > 50)
+        let edges: [JSON] = Chance.edges.map { .integer($0) } + [.null, .string(""), .array([]), .object(JSONObject())]
+        let run = try FuzzRun(
+            stream: 33, iterations: 2000,
+            make: { chance in
+                var root = chance.pick(wholes)
+                for _ in 0..<(1 + chance.below(4)) {
+                    let value = chance.rarely(4) ? chance.pick(edges) : chance.pick(parts)
+                    var place = chance.below(root.parts.count)
+                    root = root.replacing(&place, by: value)
+                }
+                return Array(root.text().utf8)
+            },
+            read: Self.tokenize, isRefusal: { $0 is TokenizerError || $0 is JSONError })
+        #expect(run.accepted > run.count / 20 && run.refused > run.count / 20)
+        #expect(run.findings.isEmpty)
+    }
+
+    /// Makes a tokenizer, and sends texts there and back.
+    private static func tokenize(_ bytes: [UInt8]) throws {
+        let tokenizer = try Tokenizer(json: try JSON(parsing: bytes))
+        for text in texts {
+            let encoding = tokenizer.encode(text, addSpecialTokens: true)
+            _ = tokenizer.ids(of: text)
+            _ = tokenizer.decode(encoding.ids, skipSpecialTokens: false)
+            _ = tokenizer.decode(encoding.ids + [-1, .max, .min], skipSpecialTokens: true)
+        }
     }
 
     /// Keeps the first tokens of a vocabulary and the merges among them.
@@ -104,6 +132,29 @@ import Testing
                 _ = try template.render(context, options: options)
             }, isRefusal: { $0 is TemplateError })
         #expect(run.accepted > run.count / 20 && run.refused > run.count / 20)
-        #expect(run.slowest < .seconds(2), "\(String(decoding: run.slowestInput, as: UTF8.self))")
+        #expect(run.findings.isEmpty)
+    }
+}
+
+extension JSON {
+    /// This value and all within it, outer before inner.
+    fileprivate var parts: [JSON] {
+        switch self {
+        case .array(let elements): [self] + elements.flatMap(\.parts)
+        case .object(let object): [self] + object.members.flatMap(\.value.parts)
+        default: [self]
+        }
+    }
+
+    /// This value with the part that stands at `place` in `parts` replaced; `place` counts down and ends below 0.
+    fileprivate func replacing(_ place: inout Int, by value: JSON) -> JSON {
+        place -= 1
+        if place < 0 { return place == -1 ? value : self }
+        switch self {
+        case .array(let elements): return .array(elements.map { $0.replacing(&place, by: value) })
+        case .object(let object):
+            return .object(JSONObject(object.members.map { ($0.key, $0.value.replacing(&place, by: value)) }))
+        default: return self
+        }
     }
 }
