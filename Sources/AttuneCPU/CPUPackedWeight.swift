@@ -116,7 +116,8 @@ extension CPUBackend {
         }
         let absmax = try blockScales(source)
         let codebook = source.codebook.floats()
-        let rowsHoldWholeBlocks = inp % source.blockSize == 0 && source.blockSize % 2 == 0
+        // A panel keeps sixteen codes of a row together.
+        let rowsHoldWholeBlocks = inp % source.blockSize == 0 && source.blockSize % 16 == 0
         // The fast expansion rounds by arithmetic that needs room in the exponent.
         let isOrdinary =
             absmax.allSatisfy { $0 == 0 || (abs($0) > 0x1p-80 && abs($0) < 0x1p80) }

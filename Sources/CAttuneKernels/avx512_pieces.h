@@ -1,4 +1,4 @@
-// What the two AVX-512 files share: half conversions, register transpositions and the four-bit expansion.
+// What the two AVX-512 files share: half conversions, register transpositions and rounding.
 #include <immintrin.h>
 #include <math.h>
 #include "machine.h"
@@ -8,7 +8,6 @@
 #define F16_LOAD f16_load
 #define F16_STORE f16_store
 #define OWN_TRANSPOSE
-#define OWN_EXPAND
 
 // p·2ⁿ in one instruction, right at both ends of the range.
 #define SCALE_BY_POWER(p, n) ((V)_mm512_scalef_ps((__m512)(p), (__m512)(n)))
@@ -122,100 +121,3 @@ static inline __attribute__((always_inline)) __m512 round_to_bf16(__m512 x) {
     __m512 c = _mm512_fmadd_ps(x, _mm512_set1_ps(65536.0f), x);
     return _mm512_sub_ps(c, _mm512_sub_ps(c, x));
 }
-
-// The code's value by a register permutation, times the scale of its row, rounded once: what dequantizing first would
-// give.
-static inline __attribute__((always_inline)) void expand_4bit_as(
-    void *out, const int32_t dtype, const int32_t lines, const uint8_t *codes, const float *scales,
-    const float *codebook, int64_t pairs) {
-    const __m512 table = _mm512_loadu_ps(codebook);
-    __m512 scale[4];
-    for (int j = 0; j < 4; j++) scale[j] = _mm512_loadu_ps(scales + 16 * j);
-    for (int64_t p = 0; p < pairs; p++, codes += 64) {
-        for (int j = 0; j < 4; j++) {
-            __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(codes + 16 * j)));
-            __m512 low = _mm512_mul_ps(_mm512_permutexvar_ps(both, table), scale[j]);
-            __m512 high = _mm512_mul_ps(_mm512_permutexvar_ps(_mm512_srli_epi32(both, 4), table), scale[j]);
-            if (dtype != ATTUNE_F32 && !lines) {
-                __m512i pair;
-                if (dtype == ATTUNE_BF16) {
-                    // The upper halves of the two rounded words, side by side.
-                    __m512i x = _mm512_srli_epi32(round_bf16(low), 16);
-                    pair = _mm512_mask_blend_epi16(0xAAAAAAAA, x, round_bf16(high));
-                } else {
-                    __m512i x = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
-                    __m512i y = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
-                    pair = _mm512_or_si512(x, _mm512_slli_epi32(y, 16));
-                }
-                _mm512_storeu_si512((uint16_t *)out + p * 128 + 32 * j, pair);
-                continue;
-            }
-            if (dtype == ATTUNE_BF16) {
-                low = round_to_bf16(low);
-                high = round_to_bf16(high);
-            } else if (dtype == ATTUNE_F16) {
-                low = _mm512_cvtph_ps(_mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
-                high = _mm512_cvtph_ps(_mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
-            }
-            _mm512_storeu_ps((float *)out + 2 * p * 64 + 16 * j, low);
-            _mm512_storeu_ps((float *)out + (2 * p + 1) * 64 + 16 * j, high);
-        }
-    }
-}
-
-static void expand_4bit(
-    void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t pairs) {
-    if (dtype == ATTUNE_F32) expand_4bit_as(out, ATTUNE_F32, 1, codes, scales, codebook, pairs);
-    else if (dtype == ATTUNE_BF16 && lines) expand_4bit_as(out, ATTUNE_BF16, 1, codes, scales, codebook, pairs);
-    else if (dtype == ATTUNE_BF16) expand_4bit_as(out, ATTUNE_BF16, 0, codes, scales, codebook, pairs);
-    else if (lines) expand_4bit_as(out, ATTUNE_F16, 1, codes, scales, codebook, pairs);
-    else expand_4bit_as(out, ATTUNE_F16, 0, codes, scales, codebook, pairs);
-}
-
-// One to three rows times a four-bit panel, expanded in registers: the same values and sums as expanding first.
-static inline __attribute__((always_inline)) void tile_4bit_of(
-    float *acc, const float *const *row, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, const int rows, const int rounds) {
-    const __m512 table = _mm512_loadu_ps(codebook);
-    __m512 sum[3][4];
-    for (int m = 0; m < rows; m++)
-        for (int j = 0; j < 4; j++) sum[m][j] = _mm512_setzero_ps();
-    for (int64_t start = 0; start < k; start += block, scales += 64) {
-        __m512 scale[4];
-        for (int j = 0; j < 4; j++) scale[j] = _mm512_loadu_ps(scales + 16 * j);
-        for (int64_t i = start; i < start + block; i += 2, codes += 64) {
-            __builtin_prefetch(codes + 4096);
-            for (int j = 0; j < 4; j++) {
-                __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(codes + 16 * j)));
-                __m512 low = _mm512_mul_ps(_mm512_permutexvar_ps(both, table), scale[j]);
-                __m512 high = _mm512_mul_ps(_mm512_permutexvar_ps(_mm512_srli_epi32(both, 4), table), scale[j]);
-                if (rounds) {
-                    low = round_to_bf16(low);
-                    high = round_to_bf16(high);
-                }
-                for (int m = 0; m < rows; m++) {
-                    sum[m][j] = _mm512_fmadd_ps(_mm512_set1_ps(row[m][i]), low, sum[m][j]);
-                    sum[m][j] = _mm512_fmadd_ps(_mm512_set1_ps(row[m][i + 1]), high, sum[m][j]);
-                }
-            }
-        }
-    }
-    for (int m = 0; m < rows; m++)
-        for (int j = 0; j < 4; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
-}
-
-static void tile_4bit(
-    float *acc, const float *const *row, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, int32_t rows, int32_t dtype) {
-    if (dtype == ATTUNE_BF16) {
-        if (rows == 1) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 1, 1);
-        else if (rows == 2) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 2, 1);
-        else tile_4bit_of(acc, row, k, codes, scales, codebook, block, 3, 1);
-    } else {
-        if (rows == 1) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 1, 0);
-        else if (rows == 2) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 2, 0);
-        else tile_4bit_of(acc, row, k, codes, scales, codebook, block, 3, 0);
-    }
-}
-#define TILE_4BIT tile_4bit

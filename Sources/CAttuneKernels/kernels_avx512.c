@@ -4,6 +4,7 @@
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), \
                              apply_to = function)
 #include "avx512_pieces.h"
+#include "avx512_4bit.h"
 #include "vector_kernels.h"
 
 VECTOR_TABLE(attune_kernels_avx512, "avx512", NULL);

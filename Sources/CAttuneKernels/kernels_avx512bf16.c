@@ -4,7 +4,55 @@
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"))), apply_to = function)
 #include "avx512_pieces.h"
+#define BF16_PAIRS(lower, upper) ((__m512i)_mm512_cvtne2ps_pbh(upper, lower))
+#include "avx512_4bit.h"
 #define MULTIPLY_ROUNDS dot_rounds
+#define TILE_4BIT_BF16 tile_4bit_bf16
+
+// One to four bfloat16 rows times a four-bit panel, expanded in registers: the sums tile_bf16 gives over the expanded
+// panel.
+INLINE void tile_4bit_bf16_of(
+    float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
+    int64_t block, const int count) {
+    const __m512 table = _mm512_loadu_ps(codebook);
+    __m512 sum[4][4];
+    for (int m = 0; m < count; m++)
+        for (int j = 0; j < 4; j++) sum[m][j] = _mm512_setzero_ps();
+    for (int64_t start = 0; start < k; start += block, scales += 64) {
+        __m512 scale[4][2];
+        for (int j = 0; j < 4; j++) lane_scales(scale[j], scales + 16 * j);
+        for (int64_t i = start; i < start + block; i += 16, codes += 512) {
+            for (int line = 0; line < 512; line += 64) __builtin_prefetch(codes + CODES_AHEAD + line);
+            UNROLL for (int j = 0; j < 4; j++) {
+                __m512i lower = _mm512_loadu_si512(codes + 128 * j), upper = _mm512_loadu_si512(codes + 128 * j + 64);
+                UNROLL for (int p = 0; p < 8; p++) {
+                    __m512bh pairs = (__m512bh)BF16_PAIRS(
+                        value_4bit(lower, 4 * p, table, scale[j][0]), value_4bit(upper, 4 * p, table, scale[j][1]));
+                    for (int m = 0; m < count; m++) {
+                        int32_t two;
+                        memcpy(&two, (const uint16_t *)rows[m] + i + 2 * p, 4);
+                        sum[m][j] = _mm512_dpbf16_ps(sum[m][j], pairs, (__m512bh)_mm512_set1_epi32(two));
+                    }
+                }
+            }
+        }
+    }
+    for (int m = 0; m < count; m++)
+        for (int j = 0; j < 4; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
+}
+
+static void tile_4bit_bf16(
+    float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
+    int64_t block, int32_t count, int32_t dtype) {
+    (void)dtype;
+    switch (count) {
+    case 1: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 1); break;
+    case 2: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 2); break;
+    case 3: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 3); break;
+    default: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 4); break;
+    }
+}
+
 #include "vector_kernels.h"
 
 // One dot instruction takes two k of sixteen columns; activations are broadcast two elements at a time straight from

@@ -272,8 +272,7 @@ static void expand_4bit(
     int64_t pairs) {
     for (int64_t k = 0; k < 2 * pairs; k++) {
         for (int64_t n = 0; n < 64; n++) {
-            uint8_t both = codes[(k / 2) * 64 + n];
-            float value = codebook[k & 1 ? both >> 4 : both & 15] * scales[n];
+            float value = codebook[attune_code_4bit(codes, k, n)] * scales[n];
             if (dtype == ATTUNE_F32) {
                 ((float *)out)[k * 64 + n] = value;
                 continue;

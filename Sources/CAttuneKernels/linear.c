@@ -15,12 +15,13 @@
 #define DIRECT_ROWS 48
 // Up to how many rows a four-bit panel is expanded in registers.
 #define FUSED_ROWS 3
+#define FUSED_ROWS_BF16 4
 
 typedef struct {
     const attune_linear_arguments *arguments;
     int32_t dtype;   // of the tile's operands
     int32_t direct;  // panels are read as bfloat16 pairs where they lie
-    int32_t fused;   // four-bit panels are expanded in registers
+    attune_tile_4bit fused;  // four-bit panels are expanded in registers by this, or NULL
     int64_t columns;
     const char *inp, *extra_inp;      // operands in that type; inp NULL when every tile converts its rows
     int64_t inp_stride, extra_stride;  // bytes
@@ -33,11 +34,19 @@ static int64_t panel_bytes(const attune_weight *w, int32_t transposed) {
 }
 
 static void fused_tile(
-    const attune_kernels *k, const attune_weight *w, int64_t panel, float *acc, const attune_product *product,
+    attune_tile_4bit tile, const attune_weight *w, int64_t panel, float *acc, const attune_product *product,
     int32_t rows) {
-    k->tile_4bit(
-        acc, (const float *const *)product->rows, w->in, (const uint8_t *)w->data + panel * (w->in / 2) * 64,
+    tile(
+        acc, product->rows, w->in, (const uint8_t *)w->data + panel * w->in * 32,
         w->scales + panel * (w->in / w->block) * 64, w->codebook, w->block, rows, w->dtype);
+}
+
+static void multiply_tile(
+    const attune_kernels *k, const linear_context *c, float *acc, int32_t accumulate, const attune_product *products,
+    int64_t count, int32_t rows, int32_t width) {
+    if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, ATTUNE_PANEL, accumulate, products, count, rows, width);
+    else if (c->direct) k->tile_pairs(acc, ATTUNE_PANEL, accumulate, products, count, rows, width);
+    else k->tile_f32(acc, ATTUNE_PANEL, accumulate, products, count, rows, width);
 }
 
 static void linear_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
@@ -95,10 +104,12 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
             }
             if (count == 2) products[1].rows[m] = c->extra_inp + (row + m) * c->extra_stride;
         }
-        if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, ATTUNE_PANEL, 0, products, count, rows, width);
-        else if (c->fused) fused_tile(k, a->weight, panel, acc, &products[0], rows);
-        else if (c->direct) k->tile_pairs(acc, ATTUNE_PANEL, 0, products, count, rows, width);
-        else k->tile_f32(acc, ATTUNE_PANEL, 0, products, count, rows, width);
+        if (c->fused) {
+            fused_tile(c->fused, a->weight, panel, acc, &products[0], rows);
+            if (count == 2) multiply_tile(k, c, acc, 1, &products[1], 1, rows, width);
+        } else {
+            multiply_tile(k, c, acc, 0, products, count, rows, width);
+        }
         attune_finish_tile(k, a, acc, row, rows, column, n);
         row += rows;
     }
@@ -157,8 +168,11 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
     // A few rows: widening in registers beats a float32 copy of every panel.
     c.direct = c.dtype == ATTUNE_F32 && !a->transposed && a->weight->dtype == ATTUNE_BF16 &&
                a->weight->kind == ATTUNE_WEIGHT_DENSE && a->inp->rows <= DIRECT_ROWS;
-    c.fused = c.dtype == ATTUNE_F32 && !a->transposed && !a->extra_weight && machine->kernels->tile_4bit &&
-              a->weight->kind == ATTUNE_WEIGHT_4BIT && a->weight->dtype != ATTUNE_F16 && a->inp->rows <= FUSED_ROWS;
+    if (!a->transposed && a->weight->kind == ATTUNE_WEIGHT_4BIT && a->weight->dtype != ATTUNE_F16) {
+        int is_bf16 = c.dtype == ATTUNE_BF16;
+        if (a->inp->rows <= (is_bf16 ? FUSED_ROWS_BF16 : FUSED_ROWS))
+            c.fused = is_bf16 ? machine->kernels->tile_4bit_bf16 : machine->kernels->tile_4bit;
+    }
     c.columns = a->transposed ? a->weight->in : a->weight->out;
     // With one panel every row is used once, so it is converted where it is used.
     if (c.columns > 64 || c.dtype != ATTUNE_F32 || a->inp->dtype == ATTUNE_F32)

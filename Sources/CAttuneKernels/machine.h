@@ -11,6 +11,10 @@
 #define ATTUNE_TILE 6    // rows of a tile
 #define ATTUNE_TALL 12   // rows of a tile at most 32 columns wide, where registers allow
 
+// Tiles of many rows are past the compiler's own limit, and sums in memory would cost several times the arithmetic.
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define INLINE static inline __attribute__((always_inline))
+
 // One product of a batch-reduce list: rows[m]·panel over k.
 typedef struct {
     const void *rows[ATTUNE_TALL];
@@ -32,6 +36,10 @@ typedef struct {
     float gradient_scale;
 } attune_adamw_constants;
 
+typedef void (*attune_tile_4bit)(
+    float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
+    int64_t block, int32_t count, int32_t dtype);
+
 struct attune_kernels {
     const char *name;
     int32_t tall;  // rows tile_f32 takes for width 1 and 2: ATTUNE_TALL or ATTUNE_TILE
@@ -49,11 +57,11 @@ struct attune_kernels {
     void (*tile_pairs)(
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
-    // One to three float32 rows times a four-bit panel [k/2][64] with scales [k/block][64], values rounded to a compute
-    // type (f32 or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
-    void (*tile_4bit)(
-        float *acc, const float *const *rows, int64_t k, const uint8_t *codes, const float *scales,
-        const float *codebook, int64_t block, int32_t count, int32_t dtype);
+    // One to three float32 rows times a four-bit panel with scales [k/block][64], values rounded to a compute type (f32
+    // or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
+    attune_tile_4bit tile_4bit;
+    // The same for one to four bfloat16 rows: the sums tile_bf16 gives.
+    attune_tile_4bit tile_4bit_bf16;
     // The same for bfloat16 operands in k-pairs, or NULL: then operands are widened and tile_f32 is used.
     void (*tile_bf16)(
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
@@ -126,7 +134,7 @@ struct attune_kernels {
         int64_t padded);
     // k-pairs [pairs][64][2] of a 16-bit type as float32 lines [2·pairs][64].
     void (*widen_pairs)(float *out, const uint16_t *panel, int32_t dtype, int64_t pairs);
-    // A run of k-pairs of a four-bit panel with one scale line, rounded to `dtype`: as k-pairs of it, or as float32
+    // A run of k-pairs, a multiple of eight, of a four-bit panel with one scale line, rounded to `dtype`: as k-pairs of it, or as float32
     // lines [2·pairs][64] when `lines` is set (always for float32).
     void (*expand_4bit)(
         void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
@@ -215,6 +223,12 @@ static inline uint16_t attune_to_bf16(float value) {
 }
 float attune_from_f16(uint16_t x);
 uint16_t attune_to_f16(float value);
+
+// The code of column n at k of a four-bit panel, counted from `codes` (a multiple of 16 k from the panel's start).
+static inline uint8_t attune_code_4bit(const uint8_t *codes, int64_t k, int64_t n) {
+    uint8_t both = codes[(k / 16) * 512 + n * 8 + (k & 1) * 4 + (k & 15) / 4];
+    return k & 2 ? both >> 4 : both & 15;
+}
 
 // The code of 256 sorted values next to x, as bitsandbytes finds it.
 uint8_t attune_nearest_code(const float *map, float x);

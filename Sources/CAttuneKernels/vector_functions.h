@@ -12,9 +12,6 @@ typedef int32_t I __attribute__((vector_size(64), aligned(4)));
 typedef uint32_t U __attribute__((vector_size(64), aligned(4)));
 typedef uint16_t H __attribute__((vector_size(32), aligned(2)));
 typedef uint64_t L8 __attribute__((vector_size(64), aligned(4)));
-// Tiles of many rows are past the compiler's own limit, and sums in memory would cost several times the arithmetic.
-#define UNROLL _Pragma("clang loop unroll(full)")
-#define INLINE static inline __attribute__((always_inline))
 
 // Reads and writes of up to sixteen elements; `left` is what remains of the row.
 INLINE V load(const float *p, int64_t left) {

@@ -49,12 +49,12 @@ static void pack_pairs16(uint16_t *out, const uint16_t *const *rows, int64_t cou
 static void expand_4bit(
     void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
     int64_t pairs) {
-    for (int64_t p = 0; p < pairs; p++, codes += 64) {
+    for (int64_t p = 0; p < pairs; p++) {
         for (int64_t n0 = 0; n0 < 64; n0 += 16) {
             float low[16], high[16];
             for (int64_t n = 0; n < 16; n++) {
-                low[n] = codebook[codes[n0 + n] & 15] * scales[n0 + n];
-                high[n] = codebook[codes[n0 + n] >> 4] * scales[n0 + n];
+                low[n] = codebook[attune_code_4bit(codes, 2 * p, n0 + n)] * scales[n0 + n];
+                high[n] = codebook[attune_code_4bit(codes, 2 * p + 1, n0 + n)] * scales[n0 + n];
             }
             V a = load(low, 16), b = load(high, 16);
             if (dtype != ATTUNE_F32) {

@@ -89,10 +89,15 @@ static void pack_panel_4bit(attune_machine *machine, void *context, int64_t pane
     const uint8_t *codes = c->codes;
     for (int64_t n = 0; n < 64; n++) {
         int64_t row = panel * 64 + n;
-        for (int64_t p = 0; p < pairs; p++) {
-            // Rows hold whole blocks of an even size, so a row starts at a byte.
-            uint8_t byte = n < count ? codes[(row * c->in) / 2 + p] : 0;
-            data[p * 64 + n] = (uint8_t)((byte >> 4) | (byte << 4));
+        for (int64_t k = 0; k < c->in; k += 16) {
+            // The file has the earlier of two codes in the high nibble; rows hold whole blocks, so one starts at a byte.
+            uint32_t words[2] = {0, 0};
+            for (int64_t i = 0; i < 8 && n < count; i++) {
+                uint8_t both = codes[(row * c->in + k) / 2 + i];
+                words[0] |= (uint32_t)(both >> 4) << (4 * i);
+                words[1] |= (uint32_t)(both & 15) << (4 * i);
+            }
+            memcpy(data + k * 32 + n * 8, words, 8);
         }
         for (int64_t b = 0; b < blocks; b++) scales[b * 64 + n] = n < count ? c->absmax[row * blocks + b] : 0;
     }

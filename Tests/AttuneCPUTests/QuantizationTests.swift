@@ -36,7 +36,7 @@ import Testing
         let unpacked = try Tensor(zeros: [test.rows, test.columns], test.dtype)
         backend.unpack(unpacked, packed)
         #expect(bytes(unpacked) == bytes(dense))
-        for rows in [1, 2, 3, 9, 40] { try compare(backend, packed, plain, rows) }
+        for rows in [1, 2, 3, 4, 5, 9, 40] { try compare(backend, packed, plain, rows) }
         #expect(packed.byteCount < plain.byteCount || test.rows * test.columns < 2000)
     }
 
@@ -48,9 +48,14 @@ import Testing
         let x = try randomTensor(rows, inp, dtype, seed: 2)
         let y = try Tensor(zeros: [rows, out], dtype)
         let expected = try Tensor(zeros: [rows, out], dtype)
-        backend.linear(y, x, packed, bias: nil, extra: nil, scale: 1, residual: nil)
-        backend.linear(expected, x, plain, bias: nil, extra: nil, scale: 1, residual: nil)
-        #expect(bytes(y) == bytes(expected), "\(rows) rows")
+        let low = LowRankTerm(
+            input: try randomTensor(rows, 5, dtype, seed: 3),
+            weight: try backend.pack(.dense(randomTensor(out, 5, dtype, seed: 4)), computeType: dtype))
+        for extra in [nil, low] {
+            backend.linear(y, x, packed, bias: nil, extra: extra, scale: 1, residual: nil)
+            backend.linear(expected, x, plain, bias: nil, extra: extra, scale: 1, residual: nil)
+            #expect(bytes(y) == bytes(expected), "\(rows) rows")
+        }
         let dx = try Tensor(zeros: [rows, inp], dtype)
         let dexpected = try Tensor(zeros: [rows, inp], dtype)
         backend.linearInputGradient(dx, y, packed, extra: nil, scale: 1, residual: nil)

@@ -63,9 +63,11 @@ typedef struct {
 // outs = ceil(out/64)*64 and pairs = ceil(in/2):
 //   dense f32          float    [outs/64][in][64]
 //   dense bf16, f16    uint16_t [outs/64][pairs][64][2]
-//   four bits          uint8_t  [outs/64][pairs][64], the even k in the low nibble, and scales [outs/64][in/block][64]
+//   four bits          uint32_t [outs/64][in/16][64][2], the codes of the even k, then of the odd, of sixteen, the lowest
+//                      nibble first, and scales [outs/64][in/block][64]
 //   int8               int8_t   [outs/64][pairs][64][2] and scales [outs]
-//   four bits, loose   the file's own bytes and scales (rows that do not hold whole blocks); slower
+//   four bits, loose   the file's own bytes and scales (rows that do not hold whole blocks, or blocks no multiple of 16);
+//                      slower
 enum {
     ATTUNE_WEIGHT_DENSE = 0,
     ATTUNE_WEIGHT_4BIT = 1,
