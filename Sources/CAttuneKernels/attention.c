@@ -35,8 +35,7 @@ typedef struct {
     char *key_sum_panel;        // backward: keys as the reduction
     char *q_sum_panel, *dout_sum_panel;  // backward: rows as the reduction
     char *weights;              // p or ds as operand rows [6][64]
-    char *weights_turned;       // [64][64]
-    float *p, *ds, *turned;     // [64][64]
+    char *p, *ds;               // backward: [60][64], for pairs [30][64][2]
     float *sum;                 // out or dq [192][d]
     float *row_max, *row_sum;
 } attention_scratch;
@@ -49,7 +48,7 @@ static int64_t panel_size(const attention_context *c) {
 static attention_scratch carve(attune_machine *machine, int32_t thread, const attention_context *c) {
     int64_t line = (c->d * 4 + 63) & ~(int64_t)63;
     int64_t rows = FORWARD_ROWS * line, panel = panel_size(c), square = 64 * 64 * 4;
-    int64_t bytes = 4 * rows + 5 * panel + 5 * square + rows + 2 * 4 * FORWARD_ROWS;
+    int64_t bytes = 4 * rows + 5 * panel + 3 * square + rows + 2 * 4 * FORWARD_ROWS;
     char *at = attune_scratch(machine, thread, ATTUNE_SCRATCH_STATE, bytes);
     attention_scratch s;
     s.rows_q = at; at += rows;
@@ -62,10 +61,8 @@ static attention_scratch carve(attune_machine *machine, int32_t thread, const at
     s.q_sum_panel = at; at += panel;
     s.dout_sum_panel = at; at += panel;
     s.weights = at; at += square;
-    s.weights_turned = at; at += square;
-    s.p = (float *)at; at += square;
-    s.ds = (float *)at; at += square;
-    s.turned = (float *)at; at += square;
+    s.p = at; at += square;
+    s.ds = at; at += square;
     s.sum = (float *)at; at += rows;
     s.row_max = (float *)at; at += 4 * FORWARD_ROWS;
     s.row_sum = (float *)at;
@@ -138,6 +135,12 @@ static void pack_reduction(
     }
 }
 
+// Asks for the memory a row of results goes to.
+static inline void expect_row(const attune_matrix *x, int64_t row, int64_t column, int64_t d) {
+    const char *at = attune_at(x, row, column);
+    for (int64_t i = 0; i < d * attune_width(x->dtype); i += 64) __builtin_prefetch(at + i, 1);
+}
+
 static inline void tile(
     const attune_kernels *k, const attention_context *c, float *acc, int64_t stride, int32_t accumulate,
     const void *const *rows, int32_t count, int64_t step, const void *panel, int64_t length, int64_t columns) {
@@ -179,11 +182,10 @@ static key_span span_of(const attune_attention_plan *plan, const attune_segment 
     return span;
 }
 
-// Which keys of the block at `start` a row may see. Returns whether there are any.
-static int see(attune_score_row *row, key_span span, int64_t start, int64_t count) {
-    row->first = attune_max(0, span.first - start);
-    row->last = attune_min(count, span.last - start);
-    return row->first < row->last;
+// Which keys of the block at `start` a row may see.
+static attune_score_row row_of(const attune_attention_plan *plan, key_span span, int64_t start, int64_t count) {
+    return (attune_score_row){
+        plan->scale, plan->softcap, attune_max(0, span.first - start), attune_min(count, span.last - start)};
 }
 
 // MARK: Forward
@@ -212,6 +214,7 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
         int64_t query = (row_start + r) / c->group, head = kv_head * c->group + (row_start + r) % c->group;
         int64_t row = segment->query_start + query;
         operand_rows(k, c, c->q, &row, 1, head * d, s.rows_q + r * ((d * 4 + 63) & ~(int64_t)63), q_rows + r);
+        expect_row(c->out, row, head * d, d);
         spans[r] = span_of(plan, segment, query);
         first_key = attune_min(first_key, spans[r].first);
         last_key = attune_max(last_key, spans[r].last);
@@ -237,21 +240,17 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
             // Keys after the tile's last query are hidden from all its rows.
             int64_t live = attune_min(keys, spans[r0 + tile_rows - 1].last - start);
             tile(k, c, acc, ATTUNE_PANEL, 0, q_rows + r0, tile_rows, 1, s.key_panel, d, live);
-            float alpha[ATTUNE_TILE];
+            float shrink[ATTUNE_TILE];
             const void *p_rows[ATTUNE_TILE];
+            attune_score_row seen[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_rows; m++) {
-                char *p = s.weights + m * KEYS * c->width;
-                p_rows[m] = p;
-                alpha[m] = 1;
-                attune_score_row row = {plan->scale, plan->softcap, 0, 0};
-                if (see(&row, spans[r0 + m], start, keys))
-                    alpha[m] = k->soften(
-                        p, c->dtype, acc + m * ATTUNE_PANEL, &row, s.row_max + r0 + m, s.row_sum + r0 + m);
-                else memset(p, 0, (size_t)(KEYS * c->width));
+                p_rows[m] = s.weights + m * KEYS * c->width;
+                seen[m] = row_of(plan, spans[r0 + m], start, keys);
             }
+            k->soften(s.weights, c->dtype, acc, seen, tile_rows, s.row_max + r0, s.row_sum + r0, shrink);
             for (int32_t m = 0; m < tile_rows; m++) {
                 float *sum = s.sum + (r0 + m) * d;
-                if (alpha[m] != 1) k->scale(sum, sum, alpha[m], d);
+                if (shrink[m] != 1) k->scale(sum, sum, shrink[m], d);
             }
             for (int64_t j = 0; j < d; j += 64) {
                 float *sums[ATTUNE_TILE];
@@ -302,36 +301,36 @@ void attune_attention(
 
 // MARK: Backward
 
-// Adds weightsᵀ·panel, weights [60][64], to the float32 rows of the keys: dk or dv.
+// Adds weightsᵀ·panel to the float32 rows of the keys: dk or dv. `weights` are [60][64], for pairs [30][64][2]: tiles walk
+// the columns where they lie.
 static void add_to_keys(
-    const attune_kernels *k, const attention_context *c, const attention_scratch *s, const float *weights, float *sums,
-    int64_t stride, const int64_t *rows, int64_t start, int64_t keys, int64_t column, const char *panels,
-    const key_span *spans, int64_t count) {
-    // Float32 tiles walk the columns where they lie; pairs must be contiguous, so they are turned.
-    const char *base = (const char *)weights;
-    int64_t key_bytes = 4, step = 64, first = 0;
-    if (c->dtype != ATTUNE_F32) {
-        k->transpose_block32(s->turned, weights);
-        k->narrow(s->weights_turned, c->dtype, s->turned, 64 * 64);
-        base = s->weights_turned;
-        key_bytes = 64 * c->width;
-        step = 1;
-    }
+    const attune_kernels *k, const attention_context *c, const char *weights, float *sums, int64_t stride,
+    const int64_t *rows, int64_t start, int64_t keys, int64_t column, const char *panels, const key_span *spans,
+    int64_t count) {
+    int64_t first = 0;
     for (int64_t i0 = 0; i0 < keys; i0 += ATTUNE_TILE) {
         int32_t tile_keys = (int32_t)attune_min(ATTUNE_TILE, keys - i0);
         // Rows before the first that sees one of these keys hold zeros.
         while (first < count && spans[first].last <= start + i0) first++;
         int64_t skip = first & ~(int64_t)1;
         const void *turned[ATTUNE_TILE];
-        for (int32_t m = 0; m < tile_keys; m++) turned[m] = base + (i0 + m) * key_bytes + skip * step * c->width;
+        for (int32_t m = 0; m < tile_keys; m++) turned[m] = weights + (i0 + m) * 4 + skip * KEYS * c->width;
         for (int64_t j = 0; j < c->d; j += 64) {
             float *to[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_keys; m++) to[m] = sums + rows[i0 + m] * stride + column + j;
             tile_add(
-                k, c, to, turned, tile_keys, step, panels + (j + skip) * 64 * c->width, count - skip,
+                k, c, to, turned, tile_keys, KEYS, panels + (j + skip) * 64 * c->width, count - skip,
                 attune_min(64, c->d - j));
         }
     }
+}
+
+// Float32 rows of weights as the rows of pairs add_to_keys walks; after an odd number of rows a row of zeros.
+static void pair_weights(
+    const attune_kernels *k, char *out, float *weights, int64_t row, int32_t count) {
+    if (count & 1) memset(weights + count * KEYS, 0, KEYS * 4);
+    for (int32_t m = 0; m < count; m += 2)
+        k->pair_bf16((uint16_t *)out + (row + m) * KEYS, weights + m * KEYS, weights + (m + 1) * KEYS);
 }
 
 static void backward_rows(
@@ -350,6 +349,7 @@ static void backward_rows(
         int64_t row = segment->query_start + query;
         operand_rows(k, c, c->q, &row, 1, head * d, s->rows_q + r * line, q_rows + r);
         operand_rows(k, c, c->dout, &row, 1, head * d, s->rows_dout + r * line, dout_rows + r);
+        expect_row(c->dq, row, head * d, d);
         spans[r] = span_of(plan, segment, query);
         first_key = attune_min(first_key, spans[r].first);
         last_key = attune_max(last_key, spans[r].last);
@@ -374,36 +374,39 @@ static void backward_rows(
         pack_reduction(k, c, s->key_sum_panel, pointers, keys);
         operand_rows(k, c, c->v, rows, keys, kv_head * d, s->values, pointers);
         pack_columns(k, c, s->value_panel, pointers, keys);
-        // Rows past the last stay zero for the turned form.
-        memset(s->p + count * 64, 0, (size_t)(64 - count) * 256);
-        memset(s->ds + count * 64, 0, (size_t)(64 - count) * 256);
         for (int64_t r0 = 0; r0 < count; r0 += ATTUNE_TILE) {
             int32_t tile_rows = (int32_t)attune_min(ATTUNE_TILE, count - r0);
             if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) {
-                memset(s->p + r0 * 64, 0, (size_t)tile_rows * 256);
-                memset(s->ds + r0 * 64, 0, (size_t)tile_rows * 256);
+                int64_t bytes = (tile_rows + 1) / 2 * 2 * KEYS * c->width;
+                memset(s->p + r0 * KEYS * c->width, 0, (size_t)bytes);
+                memset(s->ds + r0 * KEYS * c->width, 0, (size_t)bytes);
                 continue;
             }
             int64_t live = attune_min(keys, spans[r0 + tile_rows - 1].last - start);
             tile(k, c, acc, ATTUNE_PANEL, 0, q_rows + r0, tile_rows, 1, s->key_panel, d, live);
             tile(k, c, dp, ATTUNE_PANEL, 0, dout_rows + r0, tile_rows, 1, s->value_panel, d, live);
+            int is_float = c->dtype == ATTUNE_F32;
+            _Alignas(64) float buffers[2][ATTUNE_TILE * KEYS];
+            float *p = is_float ? (float *)s->p + r0 * KEYS : buffers[0];
+            float *ds = is_float ? (float *)s->ds + r0 * KEYS : buffers[1];
             const void *ds_rows[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_rows; m++) {
-                float *p = s->p + (r0 + m) * 64, *ds = s->ds + (r0 + m) * 64;
-                attune_score_row row = {plan->scale, plan->softcap, 0, 0};
-                if (see(&row, spans[r0 + m], start, keys)) {
+                uint16_t *narrow = is_float ? NULL : (uint16_t *)s->weights + m * KEYS;
+                ds_rows[m] = is_float ? (void *)(ds + m * KEYS) : narrow;
+                attune_score_row row = row_of(plan, spans[r0 + m], start, keys);
+                if (row.first < row.last) {
                     k->soften_backward(
-                        p, ds, acc + m * ATTUNE_PANEL, dp + m * ATTUNE_PANEL, &row, lse[r0 + m], delta[r0 + m]);
+                        p + m * KEYS, ds + m * KEYS, narrow, acc + m * ATTUNE_PANEL, dp + m * ATTUNE_PANEL, &row,
+                        lse[r0 + m], delta[r0 + m]);
                 } else {
-                    memset(p, 0, 256);
-                    memset(ds, 0, 256);
+                    memset(p + m * KEYS, 0, KEYS * 4);
+                    memset(ds + m * KEYS, 0, KEYS * 4);
+                    if (narrow) memset(narrow, 0, KEYS * 2);
                 }
-                ds_rows[m] = ds;
-                if (c->dtype != ATTUNE_F32) {
-                    char *narrow = s->weights + m * KEYS * c->width;
-                    k->narrow(narrow, c->dtype, ds, KEYS);
-                    ds_rows[m] = narrow;
-                }
+            }
+            if (!is_float) {
+                pair_weights(k, s->p, p, r0, tile_rows);
+                pair_weights(k, s->ds, ds, r0, tile_rows);
             }
             for (int64_t j = 0; j < d; j += 64) {
                 float *sums[ATTUNE_TILE];
@@ -414,8 +417,8 @@ static void backward_rows(
             }
         }
         add_to_keys(
-            k, c, s, s->p, c->dv, c->dv_stride, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);
-        add_to_keys(k, c, s, s->ds, c->dk, c->dk_stride, rows, start, keys, kv_head * d, s->q_sum_panel, spans, count);
+            k, c, s->p, c->dv, c->dv_stride, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);
+        add_to_keys(k, c, s->ds, c->dk, c->dk_stride, rows, start, keys, kv_head * d, s->q_sum_panel, spans, count);
     }
     for (int64_t r = 0; r < count; r++) {
         int64_t row = segment->query_start + (row_start + r) / c->group;

@@ -9,11 +9,29 @@
 #define F16_STORE f16_store
 #define OWN_TRANSPOSE
 
-// p·2ⁿ in one instruction, right at both ends of the range.
-#define SCALE_BY_POWER(p, n) ((V)_mm512_scalef_ps((__m512)(p), (__m512)(n)))
+// Reads and writes of up to sixteen elements, masked where the row ends.
+#define OWN_LOADS
+INLINE __mmask16 lanes_of(int64_t left) { return (__mmask16)_bzhi_u32(0xFFFF, left >= 16 ? 16 : (uint32_t)left); }
+#define load(p, left) ((V)_mm512_maskz_loadu_ps(lanes_of(left), p))
+#define store(p, v, left) _mm512_mask_storeu_ps(p, lanes_of(left), (__m512)(v))
+#define load16(p, left) ((H)_mm256_maskz_loadu_epi16(lanes_of(left), p))
+#define store16(p, h, left) _mm256_mask_storeu_epi16(p, lanes_of(left), (__m256i)(h))
 
 typedef float F16V __attribute__((vector_size(64), aligned(4)));
 typedef uint16_t F16H __attribute__((vector_size(32), aligned(2)));
+// The halves folded twice, then the pairs: the tree every instruction set sums in.
+#define OWN_LANES
+INLINE float lanes_sum(F16V v) {
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+INLINE float lanes_max(F16V v) { return _mm512_reduce_max_ps((__m512)v); }
+
+// p·2ⁿ in one instruction, right at both ends of the range.
+#define SCALE_BY_POWER(p, n) ((V)_mm512_scalef_ps((__m512)(p), (__m512)(n)))
+
 static inline __attribute__((always_inline)) F16V f16_load(F16H h) {
     __m256i half;
     memcpy(&half, &h, 32);

@@ -13,7 +13,7 @@ const attune_kernels *attune_kernels_table(int32_t isa) {
     case ATTUNE_ISA_AVX512:
         return attune_kernels_table(ATTUNE_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                       __builtin_cpu_supports("avx512dq")
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("bmi2")
                    ? &attune_kernels_avx512
                    : NULL;
     case ATTUNE_ISA_AVX512BF16:

@@ -2,10 +2,12 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"))), apply_to = function)
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c,bmi2"))), apply_to = function)
 #include "avx512_pieces.h"
 #define BF16_PAIRS(lower, upper) ((__m512i)_mm512_cvtne2ps_pbh(upper, lower))
 #include "avx512_4bit.h"
+#define ROUND_BF16(v) ((H)_mm512_cvtneps_pbh((__m512)(v)))
+#define PAIR_BF16 pair_bf16
 #define MULTIPLY_ROUNDS dot_rounds
 #define TILE_4BIT_BF16 tile_4bit_bf16
 
@@ -55,6 +57,16 @@ static void tile_4bit_bf16(
 
 #include "vector_kernels.h"
 
+static void pair_bf16(uint16_t *out, const float *even, const float *odd) {
+    const __m512i halves = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16,
+        0);
+    for (int j = 0; j < 64; j += 16) {
+        __m512i both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(odd + j), _mm512_loadu_ps(even + j));
+        _mm512_storeu_si512(out + 2 * j, _mm512_permutexvar_epi16(halves, both));
+    }
+}
+
 // One dot instruction takes two k of sixteen columns; activations are broadcast two elements at a time straight from
 // their rows. It rounds to nearest even after each pair and treats denormals as zero.
 INLINE void tile_bf16_of(
@@ -69,20 +81,20 @@ INLINE void tile_bf16_of(
         const uint16_t *panel = product->panel;
         const uint16_t *row[ATTUNE_TILE];
         for (int m = 0; m < rows; m++) row[m] = product->rows[m];
-        int64_t pairs = product->k / 2;
-        for (int64_t i = 0; i < pairs; i++, panel += 2 * ATTUNE_PANEL) {
+        int64_t step = 2 * product->step, end = product->k / 2 * step;
+        for (int64_t i = 0; i < end; i += step, panel += 2 * ATTUNE_PANEL) {
             __m512bh b[4];
             for (int j = 0; j < vectors; j++) b[j] = (__m512bh)_mm512_loadu_si512(panel + 32 * j);
             for (int m = 0; m < rows; m++) {
                 int32_t two;
-                memcpy(&two, row[m] + 2 * i, 4);
+                memcpy(&two, row[m] + i, 4);
                 __m512bh a = (__m512bh)_mm512_set1_epi32(two);
                 for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_dpbf16_ps(sum[m][j], a, b[j]);
             }
         }
         if (product->k & 1) {
             for (int m = 0; m < rows; m++) {
-                __m512bh a = (__m512bh)_mm512_set1_epi32(row[m][product->k - 1]);
+                __m512bh a = (__m512bh)_mm512_set1_epi32(row[m][end]);
                 for (int j = 0; j < vectors; j++)
                     sum[m][j] = _mm512_dpbf16_ps(sum[m][j], a, (__m512bh)_mm512_loadu_si512(panel + 32 * j));
             }

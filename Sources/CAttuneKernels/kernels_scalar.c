@@ -190,19 +190,23 @@ static void cap(float *out, const float *x, float scale, float softcap, int64_t 
 static float capped(float score, const attune_score_row *row) {
     return row->softcap > 0 ? row->softcap * tanhf(score * row->scale / row->softcap) : score * row->scale;
 }
-static float soften(
-    void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum) {
-    float e[64] = {0}, old = *running_max, now = old, sum = 0;
-    for (int64_t i = row->first; i < row->last; i++) now = fmaxf(now, capped(scores[i], row));
-    for (int64_t i = row->first; i < row->last; i++) sum += e[i] = expf(capped(scores[i], row) - now);
-    float shrink = expf(old - now);
-    *running_max = now;
-    *running_sum = *running_sum * shrink + sum;
-    narrow(p, dtype, e, 64);
-    return shrink;
+static void soften(
+    void *p, int32_t dtype, float *scores, const attune_score_row *rows, int32_t count, float *running_max,
+    float *running_sum, float *shrink) {
+    for (int32_t m = 0; m < count; m++) {
+        const attune_score_row *row = rows + m;
+        float e[64] = {0}, old = running_max[m], now = old, sum = 0;
+        for (int64_t i = row->first; i < row->last; i++) now = fmaxf(now, capped(scores[m * 64 + i], row));
+        for (int64_t i = row->first; i < row->last; i++) sum += e[i] = expf(capped(scores[m * 64 + i], row) - now);
+        shrink[m] = now == old ? 1 : expf(old - now);
+        running_max[m] = now;
+        running_sum[m] = running_sum[m] * shrink[m] + sum;
+        narrow((char *)p + m * 64 * attune_width(dtype), dtype, e, 64);
+    }
 }
 static void soften_backward(
-    float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse, float delta) {
+    float *p, float *ds, uint16_t *narrow, const float *scores, const float *dp, const attune_score_row *row, float lse,
+    float delta) {
     memset(p, 0, 256);
     memset(ds, 0, 256);
     for (int64_t i = row->first; i < row->last; i++) {
@@ -210,6 +214,7 @@ static void soften_backward(
         p[i] = expf(s - lse);
         ds[i] = row->scale * p[i] * (dp[i] - delta) * (1 - t * t);
     }
+    for (int64_t i = 0; narrow && i < 64; i++) narrow[i] = attune_to_bf16(ds[i]);
 }
 static void logit_gradient(
     float *out, const float *x, float lse, float smoothing, float factor, float softcap, int64_t n) {

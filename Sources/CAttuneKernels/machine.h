@@ -20,13 +20,13 @@ typedef struct {
     const void *rows[ATTUNE_TALL];
     const void *panel;
     int64_t k;
-    int64_t step;  // elements from k to k + 1 in a row; f32 only, pairs are contiguous
+    int64_t step;  // elements from k to k + 1 in a row, 2·step from pair to pair
 } attune_product;
 
 // What one row of attention scores needs to become probabilities.
 typedef struct {
     float scale, softcap;
-    int64_t first, last;  // the keys of the block the row may see, first < last <= 64
+    int64_t first, last;  // the keys of the block the row may see, last <= 64; none where first >= last
 } attune_score_row;
 
 typedef struct {
@@ -95,15 +95,19 @@ struct attune_kernels {
     void (*gated_backward)(
         float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
         int64_t n);
-    // Scores of a row of one key block [64] to unnormalized probabilities of a type; keeps the running maximum and sum
-    // and returns the factor earlier sums must shrink by.
-    float (*soften)(
-        void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max,
-        float *running_sum);
-    // p = exp(s − lse), ds = scale·p·(dp − delta)·cap′, both [64], zero where hidden.
+    // Scores [count][64] of a tile's rows and one key block to unnormalized probabilities [count][64] of a type (zero in
+    // rows that see none of the keys); keeps each row's running maximum and sum and tells by which factor its earlier
+    // sums must shrink. The scores are overwritten.
+    void (*soften)(
+        void *p, int32_t dtype, float *scores, const attune_score_row *rows, int32_t count, float *running_max,
+        float *running_sum, float *shrink);
+    // p = exp(s − lse), ds = scale·p·(dp − delta)·cap′, both [64], zero where hidden; ds as bfloat16 too unless
+    // `narrow` is NULL.
     void (*soften_backward)(
-        float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse,
-        float delta);
+        float *p, float *ds, uint16_t *narrow, const float *scores, const float *dp, const attune_score_row *row,
+        float lse, float delta);
+    // Two rows [64] as one of bfloat16 pairs [64][2]; where there is tile_bf16, else NULL.
+    void (*pair_bf16)(uint16_t *out, const float *even, const float *odd);
     // out = exp(x − shift), returns the sum
     float (*exp_sum)(float *out, const float *x, float shift, int64_t n);
     // out = softcap·tanh(x·scale/softcap), or x·scale when softcap is 0

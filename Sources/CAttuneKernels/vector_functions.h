@@ -13,6 +13,7 @@ typedef uint32_t U __attribute__((vector_size(64), aligned(4)));
 typedef uint16_t H __attribute__((vector_size(32), aligned(2)));
 typedef uint64_t L8 __attribute__((vector_size(64), aligned(4)));
 
+#ifndef OWN_LOADS
 // Reads and writes of up to sixteen elements; `left` is what remains of the row.
 INLINE V load(const float *p, int64_t left) {
     V v = {0};
@@ -24,12 +25,24 @@ INLINE void store(float *p, V v, int64_t left) {
     if (left >= 16) memcpy(p, &v, 64);
     else memcpy(p, &v, (size_t)left * 4);
 }
+INLINE H load16(const uint16_t *p, int64_t left) {
+    H h = {0};
+    if (left >= 16) memcpy(&h, p, 32);
+    else memcpy(&h, p, (size_t)left * 2);
+    return h;
+}
+INLINE void store16(uint16_t *p, H h, int64_t left) {
+    if (left >= 16) memcpy(p, &h, 32);
+    else memcpy(p, &h, (size_t)left * 2);
+}
+#endif
 INLINE V all(float x) { return (V){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 INLINE V as_float(U x) { return (V)x; }
 INLINE U as_bits(V x) { return (U)x; }
 INLINE V choose(I mask, V yes, V no) { return (V)(((I)yes & mask) | ((I)no & ~mask)); }
 INLINE V vmax(V a, V b) { return choose(a > b, a, b); }
 INLINE V vmin(V a, V b) { return choose(a < b, a, b); }
+#ifndef OWN_LANES
 INLINE float lanes_sum(V v) {
     float x[16];
     memcpy(x, &v, 64);
@@ -37,7 +50,6 @@ INLINE float lanes_sum(V v) {
     for (int i = 0; i < 4; i++) x[i] += x[i + 4];
     return (x[0] + x[2]) + (x[1] + x[3]);
 }
-
 INLINE float lanes_max(V v) {
     float x[16];
     memcpy(x, &v, 64);
@@ -46,6 +58,7 @@ INLINE float lanes_max(V v) {
     float a = x[0] > x[2] ? x[0] : x[2], b = x[1] > x[3] ? x[1] : x[3];
     return a > b ? a : b;
 }
+#endif
 
 // MARK: Conversions
 
@@ -58,6 +71,10 @@ INLINE H narrow_bf16(V v) {
     I nan = (I)((bits & 0x7FFFFFFF) > (U){} + 0x7F800000);
     return __builtin_convertvector((U)(((I)quiet & nan) | ((I)rounded & ~nan)), H);
 }
+// For what only a tile of pairs reads.
+#ifndef ROUND_BF16
+#define ROUND_BF16 narrow_bf16
+#endif
 #ifndef F16_LOAD
 INLINE V f16_load(H h) {
     uint16_t bits[16];
@@ -80,17 +97,6 @@ INLINE H f16_store(V v) {
 #define F16_LOAD f16_load
 #define F16_STORE f16_store
 #endif
-
-INLINE H load16(const uint16_t *p, int64_t left) {
-    H h = {0};
-    if (left >= 16) memcpy(&h, p, 32);
-    else memcpy(&h, p, (size_t)left * 2);
-    return h;
-}
-INLINE void store16(uint16_t *p, H h, int64_t left) {
-    if (left >= 16) memcpy(p, &h, 32);
-    else memcpy(p, &h, (size_t)left * 2);
-}
 
 static void widen(float *out, const void *inp, int32_t dtype, int64_t n) {
     const uint16_t *x = inp;

@@ -13,6 +13,10 @@
 #define TILE_4BIT_BF16 NULL
 #endif
 
+#ifndef PAIR_BF16
+#define PAIR_BF16 NULL
+#endif
+
 #ifndef MULTIPLY_ROUNDS
 #define MULTIPLY_ROUNDS multiply_rounds
 #endif
@@ -24,7 +28,8 @@
         .multiply_rounds = MULTIPLY_ROUNDS, .dot = dot, .max = row_max, .finish_rows = finish_rows, .add = row_add,   \
         .scale = row_scale, .multiply = row_multiply, .multiply_add = multiply_add, .norm = norm,                     \
         .norm_dot = norm_dot, .norm_backward = norm_backward, .rotate = rotate, .gated = gated,                       \
-        .gated_backward = gated_backward, .soften = soften, .soften_backward = soften_backward, .exp_sum = exp_sum,   \
+        .gated_backward = gated_backward, .soften = soften, .soften_backward = soften_backward,                       \
+        .pair_bf16 = PAIR_BF16, .exp_sum = exp_sum,                                                                   \
         .cap = cap, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask, .adamw = adamw,               \
         .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32, .pack_rows32 = pack_rows32,   \
         .pack_pairs16 = pack_pairs16, .widen_lines = widen_lines, .widen_pairs = widen_pairs,                         \

@@ -172,28 +172,39 @@ INLINE void read_scores(V s[4], const float *scores, const attune_score_row *row
     }
 }
 
-static float soften(
-    void *p, int32_t dtype, const float *scores, const attune_score_row *row, float *running_max, float *running_sum) {
-    V s[4];
-    read_scores(s, scores, row);
-    float top = lanes_max(vmax(vmax(s[0], s[1]), vmax(s[2], s[3]))), old = *running_max;
-    // A whole vector through vexp is cheaper than a call.
-    float now = top > old ? top : old;
-    V shrink = vexp(all(old - now));
-    for (int j = 0; j < 4; j++) s[j] = vexp(s[j] - all(now));
-    float sum = lanes_sum((s[0] + s[1]) + (s[2] + s[3]));
-    *running_max = now;
-    *running_sum = *running_sum * shrink[0] + sum;
-    if (dtype == ATTUNE_F32) {
-        for (int j = 0; j < 4; j++) store((float *)p + 16 * j, s[j], 16);
-    } else {
-        for (int j = 0; j < 4; j++) store16((uint16_t *)p + 16 * j, narrow_bf16(s[j]), 16);
+// Rows step by step side by side: a row's own steps wait for one another.
+static void soften(
+    void *p, int32_t dtype, float *scores, const attune_score_row *rows, int32_t count, float *running_max,
+    float *running_sum, float *shrink) {
+    V distance = {0};
+    for (int m = 0; m < count; m++) {
+        V s[4];
+        if (rows[m].first >= rows[m].last) continue;
+        read_scores(s, scores + 64 * m, rows + m);
+        float top = lanes_max(vmax(vmax(s[0], s[1]), vmax(s[2], s[3]))), old = running_max[m];
+        running_max[m] = top > old ? top : old;
+        distance[m] = old - running_max[m];
+        for (int j = 0; j < 4; j++) store(scores + 64 * m + 16 * j, s[j], 16);
     }
-    return shrink[0];
+    distance = vexp(distance);
+    for (int m = 0; m < count; m++) {
+        shrink[m] = distance[m];
+        float *x = scores + 64 * m;
+        V e[4] = {{0}};
+        if (rows[m].first < rows[m].last) {
+            for (int j = 0; j < 4; j++) e[j] = vexp(load(x + 16 * j, 16) - all(running_max[m]));
+            running_sum[m] = running_sum[m] * shrink[m] + lanes_sum((e[0] + e[1]) + (e[2] + e[3]));
+        }
+        for (int j = 0; j < 4; j++) {
+            if (dtype == ATTUNE_F32) store((float *)p + 64 * m + 16 * j, e[j], 16);
+            else store16((uint16_t *)p + 64 * m + 16 * j, ROUND_BF16(e[j]), 16);
+        }
+    }
 }
 
 static void soften_backward(
-    float *p, float *ds, const float *scores, const float *dp, const attune_score_row *row, float lse, float delta) {
+    float *p, float *ds, uint16_t *narrow, const float *scores, const float *dp, const attune_score_row *row, float lse,
+    float delta) {
     V s[4];
     read_scores(s, scores, row);
     for (int j = 0; j < 4; j++) {
@@ -207,6 +218,7 @@ static void soften_backward(
         g = choose(s[j] == all(-INFINITY), all(0.0f), g);
         store(p + 16 * j, q, 16);
         store(ds + 16 * j, g, 16);
+        if (narrow) store16(narrow + 16 * j, ROUND_BF16(g), 16);
     }
 }
 
