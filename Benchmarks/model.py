@@ -1,5 +1,6 @@
 """Writes the random-weight models every side runs: a Hugging Face folder and, for llama.cpp, GGUF files."""
 
+import argparse
 import json
 import os
 
@@ -108,3 +109,21 @@ def write_four_bit(source, path):
     if code != 0:
         raise SystemExit("llama.cpp could not quantize the model")
     os.replace(path + ".part", path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--shape", choices=list(SHAPES), required=True)
+    parser.add_argument("--gguf", help="write this file too")
+    parser.add_argument("--four-bit", help="and this one")
+    options = parser.parse_args()
+    write_folder(options.folder, options.shape)
+    if options.gguf:
+        write_gguf(options.folder, options.gguf)
+    if options.four_bit:
+        write_four_bit(options.gguf, options.four_bit)
+
+
+if __name__ == "__main__":
+    main()

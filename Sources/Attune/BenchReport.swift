@@ -19,6 +19,8 @@ public enum BenchMethod: String, Sendable, CaseIterable {
     case serve
     /// Single products at the shapes of the model.
     case kernels
+    /// Text to ids, on one thread.
+    case tokenize
 }
 
 /// What the machine can do at most.

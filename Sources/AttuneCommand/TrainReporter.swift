@@ -27,7 +27,7 @@ final class TrainReporter {
     func begin(_ run: FineTuning) {
         firstStep = run.trainer.progress.step
         let forecast = run.forecast
-        if json { print(planJSON(run).text()) }
+        if json { printEvent(planJSON(run)) }
         for notice in run.notices { log.line(notice, .warning) }
         log.line("Data: " + run.ledger.text(limit: 5))
         if !run.testExamples.isEmpty { log.line("Held out: \(run.testExamples.count) rows") }
@@ -62,6 +62,12 @@ final class TrainReporter {
         ]
     }
 
+    /// A line at once: whoever reads a pipe follows the run.
+    private func printEvent(_ event: JSON) {
+        print(event.text())
+        fflush(nil)
+    }
+
     private func share(_ run: FineTuning) -> Double {
         100 * Double(run.trainableCount) / Double(max(run.totalCount, 1))
     }
@@ -70,7 +76,7 @@ final class TrainReporter {
 
     /// Shows one event.
     func show(_ event: TrainingEvent) {
-        if json { print(eventJSON(event).text()) }
+        if json { printEvent(eventJSON(event)) }
         switch event {
         case .step(let step): show(step)
         case .evaluation(let result):
@@ -108,7 +114,7 @@ final class TrainReporter {
             "event": "estimate", "step": JSON(step.step), "total_steps": JSON(step.totalSteps),
             "seconds_per_step": JSON(median), "remaining_seconds": JSON(remaining),
         ]
-        print(estimate.text())
+        printEvent(estimate)
     }
 
     private func bar(_ step: StepReport) -> String {

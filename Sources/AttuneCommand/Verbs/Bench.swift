@@ -1,18 +1,20 @@
 import ArgumentParser
 import Attune
 import AttuneCPU
+import AttuneFiles
 import AttuneJSON
 import AttuneTensor
 
 /// `attune bench`: whole steps in tokens a second against what the machine can do, and where the time goes.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure training, prefill, decoding, serving or single kernels on this machine.",
+        abstract: "Measure training, prefill, decoding, serving, single kernels or tokenizing on this machine.",
         discussion: """
             Examples:
               attune bench --shape smollm2-135m --method lora --dtype bfloat16 --tokens 2048
               attune bench --model Models/pocket --method decode --sequences 8 --json
               attune bench --shape qwen2.5-0.5b --method kernels
+              attune bench --model Models/pocket --method tokenize --file english.txt
             """)
 
     @Option(help: "Shape of the model, with random weights: \(BenchShape.all.map(\.name).joined(separator: ", ")).")
@@ -37,6 +39,8 @@ struct Bench: ParsableCommand {
     var newTokens = 64
     @Option(help: "Measured steps (by default 3; 32 when decoding).")
     var steps: Int?
+    @Option(help: "The text of --method tokenize, each line for itself.")
+    var file: String?
     @OptionGroup var machine: MachineOptions
     @Flag(help: "Print JSON.")
     var json = false
@@ -49,6 +53,9 @@ struct Bench: ParsableCommand {
         ] where !(1...1_000_000).contains(value) {
             throw ValidationError("--\(name) \(value): give 1 to 1000000")
         }
+        guard (method == .tokenize) == (file != nil), method != .tokenize || model != nil else {
+            throw ValidationError("--method tokenize needs --file and --model, and nothing else takes --file")
+        }
         guard trainedShare > 0, trainedShare <= 1 else { throw ValidationError("--trained-share: give 0 < s <= 1") }
         guard ["none", "nf4"].contains(quantization) else {
             throw ValidationError("--quantization \(quantization): give none or nf4")
@@ -58,6 +65,7 @@ struct Bench: ParsableCommand {
     func run() throws { try Failure.guarding(measure) }
 
     private func measure() throws {
+        if let file, let model { return try tokenize(file, model) }
         guard let type = DType(torchName: dtype), type.isComputeType else {
             throw CommandError.usage("--dtype \(dtype): give float32, bfloat16 or float16")
         }
@@ -93,11 +101,34 @@ struct Bench: ParsableCommand {
         case .decode:
             result = try InferenceBench(decoder, backend: backend, limits: limits)
                 .decode(sequences: sequences ?? 1, context: tokens ?? 64, steps: steps ?? 32)
-        case .serve, .kernels:
+        case .serve, .kernels, .tokenize:
             result = try InferenceBench(decoder, backend: backend, limits: limits)
                 .serve(requests: sequences ?? 32, prompt: tokens ?? 64, answer: newTokens, steps: steps ?? 1)
         }
         report(result, name: name, cpu)
+    }
+
+    private func tokenize(_ file: String, _ folder: String) throws {
+        let bytes = try WholeFile.read(file, limit: 1 << 30)
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
+        let result = TokenizerBench(try ModelFolder.tokenizer(folder), lines: lines)
+        let tokensPerSecond = Double(result.tokenCount) / result.seconds
+        let bytesPerSecond = Double(result.byteCount) / result.seconds
+        if json {
+            let digits = String(result.checksum, radix: 16)
+            let object: JSON = [
+                "tokens_per_second": JSON(tokensPerSecond), "bytes_per_second": JSON(bytesPerSecond),
+                "tokens": JSON(result.tokenCount), "seconds": JSON(result.seconds),
+                "checksum": JSON(String(repeating: "0", count: 16 - digits.count) + digits),
+                "peak_memory_bytes": JSON(result.peakMemory),
+            ]
+            print(object.text())
+            return
+        }
+        print(
+            "\(rounded(bytesPerSecond * 1e-6)) MB/s, \(rounded(tokensPerSecond)) tokens/s, \(result.tokenCount) tokens, "
+                + "peak memory \(result.peakMemory >> 20) MiB")
     }
 
     private func report(_ result: BenchReport, name: String, _ cpu: CPUBackend) {
