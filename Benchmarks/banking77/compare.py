@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -25,17 +26,25 @@ def write_rows(rows, path):
     return path
 
 
+def processor_seconds():
+    """Of the programs that have ended, all threads: what a run cost, whatever else the machine was doing."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def attune(options, method, train, test, out):
     program = str(options.attune)
     run = out / f"attune-{method}"
-    started = time.monotonic()
+    started, before = time.monotonic(), processor_seconds()
     command = [program, "train", str(HERE / "recipe.yaml"), "--model", str(options.model), "--method", method]
     command += ["--train-file", str(train), "--learning-rate", str(LEARNING_RATES[method]), "--output-dir", str(run)]
     command += ["--threads", str(options.threads)]
     if options.epochs:
         command += ["--num-train-epochs", str(options.epochs)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    seconds = time.monotonic() - started
+    seconds, processor = time.monotonic() - started, processor_seconds() - before
+    if options.train_only:
+        return {"accuracy": None, "seconds": seconds, "processor_seconds": processor, "examples": 0}
     command = [program, "evaluate", "--data", str(test), "--max-new-tokens", "32", "--json"]
     command += ["--threads", str(options.threads)]
     if method == "full":
@@ -44,7 +53,7 @@ def attune(options, method, train, test, out):
         command += ["--model", str(options.model), "--adapter", str(run)]
         command += ["--quantization", "nf4", "--double-quant"] if method == "qlora" else []
     result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return {"accuracy": result["exact_match"], "seconds": seconds, "examples": result["examples"]}
+    return {"accuracy": result["exact_match"], "seconds": seconds, "processor_seconds": processor, "examples": result["examples"]}
 
 
 def peer(options, method, train, test, out):
@@ -53,6 +62,7 @@ def peer(options, method, train, test, out):
     command += ["--threads", str(options.threads)]
     if options.epochs:
         command += ["--epochs", str(options.epochs)]
+    command += ["--train-only"] if options.train_only else []
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return json.loads(lines[-1])
 
@@ -68,6 +78,7 @@ def main():
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--epochs", type=float)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--train-only", action="store_true", help="no answers: for the times alone")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     files = [
@@ -75,7 +86,10 @@ def main():
         for part in ("train", "test")
     ]
     sides = {"attune": attune, "peer": peer}
-    print(f"{'method':8} {'attune':>8} {'peer':>8} {'points':>7} {'attune s':>9} {'peer s':>9} {'faster':>7}")
+    print(
+        f"{'method':8} {'attune':>8} {'peer':>8} {'points':>7} {'attune s':>9} {'peer s':>9} {'faster':>7} "
+        f"{'attune cpu s':>12} {'peer cpu s':>12} {'cheaper':>7}"
+    )
     for method in options.methods.split(","):
         results = {}
         for name, side in sides.items():
@@ -85,10 +99,12 @@ def main():
             if kept.exists():
                 results[name] = json.loads(kept.read_text())
         ours, theirs = results.get("attune"), results.get("peer")
-        cells = [f"{100 * side['accuracy']:7.2f}%" if side else f"{'-':>8}" for side in (ours, theirs)]
-        cells.append(f"{100 * (ours['accuracy'] - theirs['accuracy']):+7.2f}" if ours and theirs else f"{'-':>7}")
-        cells += [f"{side['seconds']:9.0f}" if side else f"{'-':>9}" for side in (ours, theirs)]
-        cells.append(f"{theirs['seconds'] / ours['seconds']:6.1f}x" if ours and theirs else f"{'-':>7}")
+        answered = [side["accuracy"] if side else None for side in (ours, theirs)]
+        cells = [f"{100 * accuracy:7.2f}%" if accuracy is not None else f"{'-':>8}" for accuracy in answered]
+        cells.append(f"{100 * (answered[0] - answered[1]):+7.2f}" if None not in answered else f"{'-':>7}")
+        for key, width in (("seconds", 9), ("processor_seconds", 12)):
+            cells += [f"{side[key]:{width}.0f}" if side else f"{'-':>{width}}" for side in (ours, theirs)]
+            cells.append(f"{theirs[key] / ours[key]:6.2f}x" if ours and theirs else f"{'-':>7}")
         print(f"{method:8} " + " ".join(cells), flush=True)
 
 
