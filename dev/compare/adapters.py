@@ -28,11 +28,12 @@ def log_probabilities(model):
 
 
 def scored(bench, folder, adapter):
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
     line = bench.lines(
-        "score", folder, "--adapter", adapter, "--dtype", "float32", "--threads", 1, "--top", tiny.VOCABULARY,
+        "score", folder, "--adapter", adapter, "--dtype", "float32", "--threads", 1, "--top", vocabulary,
         "--tokens", ",".join(map(str, TOKENS)),
     )[0]
-    out = torch.zeros(len(TOKENS), tiny.VOCABULARY)
+    out = torch.zeros(len(TOKENS), vocabulary)
     for row, entries in enumerate(line["top"]):
         out[row, torch.tensor([e["id"] for e in entries])] = torch.tensor([e["logprob"] for e in entries])
     return out
@@ -182,7 +183,9 @@ def negative(bench):
 if __name__ == "__main__":
     bench = tiny.Bench(__doc__, [*training.CASES, NEGATIVE])
     for name in bench.names:
-        if name in ["packed", "checkpointed", "qlora-packed"] and len(bench.names) > 3:
+        # Other runs of the same adapter.
+        again = name in ["packed", "checkpointed", "qlora-packed", "long"] or "float16" in name
+        if again and len(bench.names) > 3:
             continue
         bench.guard(name, (lambda: negative(bench)) if name == NEGATIVE else (lambda: case(bench, name)))
     bench.finish()

@@ -3,8 +3,9 @@
     swift build -c release
     python dev/compare/full_training.py [--attune .build/release/attune] [--optim adamw_torch]
 
-Needs torch, transformers and bitsandbytes (for --optim adamw_8bit). Prints the largest relative difference of losses, gradient norms
-and final weights, reads the trained folder with transformers, and `trainer_state.json` with its TrainerState.
+Needs torch, transformers and bitsandbytes (for --optim adamw_8bit, whose moments are stored as its CUDA kernels store them; see
+`dev/golden/exact_codes.py`). Prints the largest relative difference of losses, gradient norms and final weights, reads the trained
+folder with transformers, and `trainer_state.json` with its TrainerState.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import torch
 import transformers as tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "dev" / "golden"))
 parser = argparse.ArgumentParser()
 parser.add_argument("--attune", type=pathlib.Path, default=pathlib.Path(".build/release/attune"))
 parser.add_argument("--optim", default="adamw_torch", choices=["adamw_torch", "adamw_8bit", "sgd"])
@@ -75,7 +77,10 @@ def optimizer():
     ]
     if arguments.optim == "adamw_8bit":
         import bitsandbytes
+        import exact_codes
 
+        exact_codes.keep_embeddings(model)
+        exact_codes.install()
         return bitsandbytes.optim.AdamW8bit(groups, lr=RATE)
     return (torch.optim.AdamW if arguments.optim == "adamw_torch" else torch.optim.SGD)(groups, lr=RATE)
 
@@ -106,11 +111,12 @@ relative = lambda a, b: abs(a - b) / abs(b)
 loss = max(relative(e["loss"], l) for e, l in zip(theirs, losses))
 norm = max(relative(e["grad_norm"], n) for e, n in zip(theirs, norms))
 trained = tf.AutoModelForCausalLM.from_pretrained(work / "out", dtype=torch.float32)
-weight = max(
-    float((a - b).detach().norm() / b.detach().norm()) for (_, a), (_, b) in zip(trained.named_parameters(), model.named_parameters())
+weight, worst = max(
+    (float((a - b).detach().norm() / b.detach().norm()), name)
+    for (name, a), (_, b) in zip(trained.named_parameters(), model.named_parameters())
 )
 print(f"{arguments.optim}: {len(theirs)} steps, loss {losses[0]:.4f} to {losses[-1]:.4f}, clipped {sum(n > CLIP for n in norms)}")
-print(f"largest relative differences: loss {loss:.2e}, gradient norm {norm:.2e}, weights {weight:.2e}")
+print(f"largest relative differences: loss {loss:.2e}, gradient norm {norm:.2e}, weights {weight:.2e} ({worst})")
 
 for place in [work / "out", work / f"out/checkpoint-{STEPS}"]:
     state = tf.TrainerState.load_from_json(place / "trainer_state.json")
