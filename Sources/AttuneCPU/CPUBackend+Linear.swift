@@ -7,15 +7,69 @@ extension CPUBackend {
         _ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, bias: Tensor?, extra: LowRankTerm?, scale: Float,
         residual: Tensor?
     ) {
-        precondition(
-            inp.columns == weight.inFeatures && out.columns == weight.outFeatures,
-            "linear [\(weight.outFeatures), \(weight.inFeatures)] from \(inp.shape) to \(out.shape)")
-        if let extra {
-            precondition(
-                extra.weight.outFeatures == weight.outFeatures && extra.weight.inFeatures == extra.input.columns,
-                "low-rank term of another shape")
-        }
+        check(out, inp, weight, extra, residual)
         product(out, inp, weight, bias: bias, extra: extra, scale: scale, residual: residual, transposed: false)
+    }
+
+    /// `linear` for each product; those of few rows run as one.
+    public func linearGroup(_ products: [LinearProduct], _ inp: Tensor, scale: Float, residual: Tensor?) {
+        if products.count < 2 {
+            guard let only = products.first else { return }
+            linear(only.out, inp, only.weight, bias: only.bias, extra: only.extra, scale: scale, residual: residual)
+            return
+        }
+        // The C arguments point at one another, so all views are made before any pointer.
+        var views = products.map { matrix($0.out) }
+        views.append(matrix(inp))
+        if let residual { views.append(matrix(residual)) }
+        let firstExtra = views.count
+        var weights: [attune_weight] = []
+        for product in products {
+            check(product.out, inp, product.weight, product.extra, residual)
+            weights.append(cpuWeight(product.weight).view)
+            if let extra = product.extra {
+                views.append(matrix(extra.input))
+                weights.append(cpuWeight(extra.weight).view)
+            }
+        }
+        views.withUnsafeBufferPointer { views in
+            weights.withUnsafeBufferPointer { weights in
+                guard let view = views.baseAddress, var weight = weights.baseAddress else { return }
+                var extra = view + firstExtra
+                let arguments = products.enumerated().map { index, product in
+                    var arguments = attune_linear_arguments()
+                    arguments.out = view + index
+                    arguments.inp = view + products.count
+                    arguments.residual = residual == nil ? nil : view + products.count + 1
+                    arguments.bias = UnsafePointer(optionalFloats(product.bias, product.weight.outFeatures))
+                    arguments.scale = scale
+                    arguments.weight = weight
+                    weight += 1
+                    if product.extra != nil {
+                        arguments.extra_inp = extra
+                        arguments.extra_weight = weight
+                        extra += 1
+                        weight += 1
+                    }
+                    return arguments
+                }
+                attune_linear_group(machine.pool, arguments, Int64(arguments.count))
+            }
+        }
+    }
+
+    private func check(
+        _ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, _ extra: LowRankTerm?, _ residual: Tensor?
+    ) {
+        precondition(
+            inp.columns == weight.inFeatures && out.columns == weight.outFeatures && out.rows == inp.rows,
+            "linear [\(weight.outFeatures), \(weight.inFeatures)] from \(inp.shape) to \(out.shape)")
+        if let residual { checkSame(residual, out) }
+        guard let extra else { return }
+        precondition(
+            extra.weight.outFeatures == weight.outFeatures && extra.weight.inFeatures == extra.input.columns
+                && extra.input.rows == inp.rows && extra.weight.computeType == weight.computeType,
+            "low-rank term of another shape or type")
     }
 
     /// `dinp = residual + scale·(dout·W + extra.input·extra.weight)`.

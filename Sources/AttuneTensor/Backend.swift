@@ -36,6 +36,26 @@ public struct LowRankTerm {
     }
 }
 
+/// One of several products of the same input; the arguments of `Backend.linear`.
+public struct LinearProduct {
+    /// [T, out].
+    public var out: Tensor
+    /// [out, in].
+    public var weight: any PackedWeight
+    /// Float32 [out].
+    public var bias: Tensor?
+    /// What is added inside the tiles.
+    public var extra: LowRankTerm?
+
+    /// Joins them.
+    public init(out: Tensor, weight: any PackedWeight, bias: Tensor?, extra: LowRankTerm?) {
+        self.out = out
+        self.weight = weight
+        self.bias = bias
+        self.extra = extra
+    }
+}
+
 /// The sizes and rules of an attention.
 public struct AttentionShape: Sendable, Equatable {
     /// Query heads.
@@ -204,6 +224,8 @@ public protocol Backend: AnyObject, Sendable {
     func linear(
         _ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, bias: Tensor?, extra: LowRankTerm?, scale: Float,
         residual: Tensor?)
+    /// `linear` for each product, with the same input, scale and residual: what threads do for one they may do for all.
+    func linearGroup(_ products: [LinearProduct], _ inp: Tensor, scale: Float, residual: Tensor?)
     /// `dinp = residual + scale·(dout·W + Σ extra.input·extra.weight)`, [T, in] from [T, out].
     func linearInputGradient(
         _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float,

@@ -81,6 +81,11 @@ public final class ProfilingBackend: Backend, @unchecked Sendable {
         timed("linear") { inner.linear(out, inp, weight, bias: bias, extra: extra, scale: scale, residual: residual) }
     }
 
+    /// Measured, as `linear`.
+    public func linearGroup(_ products: [LinearProduct], _ inp: Tensor, scale: Float, residual: Tensor?) {
+        timed("linear") { inner.linearGroup(products, inp, scale: scale, residual: residual) }
+    }
+
     /// Measured.
     public func linearInputGradient(
         _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float, residual: Tensor?

@@ -75,6 +75,17 @@ public final class Storage: @unchecked Sendable {
     }
 
     private static let mappingThreshold = 1 << 20
+
+    /// Lets whole pages of a mapped file leave memory, after what they hold was copied elsewhere; reading them again brings them
+    /// back from the file. Does nothing where the storage may be written.
+    public func evict(_ range: Range<Int>) {
+        guard !isWritable, device == .cpu else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let first = (Int(bitPattern: address) + range.lowerBound + page - 1) / page * page
+        let end = (Int(bitPattern: address) + range.upperBound) / page * page
+        guard first < end, let start = UnsafeMutableRawPointer(bitPattern: first) else { return }
+        madvise(start, end - first, Int32(MADV_DONTNEED))
+    }
 }
 
 /// What can go wrong with tensors themselves.

@@ -71,7 +71,7 @@ static void pair_bf16(uint16_t *out, const float *even, const float *odd) {
 // their rows. It rounds to nearest even after each pair and treats denormals as zero.
 INLINE void tile_bf16_of(
     float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, const int rows,
-    const int vectors) {
+    const int vectors, const int fetches) {
     __m512 sum[ATTUNE_TILE][4];
     for (int m = 0; m < rows; m++)
         for (int j = 0; j < vectors; j++)
@@ -82,7 +82,12 @@ INLINE void tile_bf16_of(
         const uint16_t *row[ATTUNE_TILE];
         for (int m = 0; m < rows; m++) row[m] = product->rows[m];
         int64_t step = 2 * product->step, end = product->k / 2 * step;
-        for (int64_t i = 0; i < end; i += step, panel += 2 * ATTUNE_PANEL) {
+        const char *ahead = product->ahead;
+        for (int64_t i = 0; i < end; i += step, panel += 2 * ATTUNE_PANEL, ahead += 128) {
+            if (fetches && index == 0) {
+                __builtin_prefetch(ahead, 0, 2);
+                __builtin_prefetch(ahead + 64, 0, 2);
+            }
             __m512bh b[4];
             for (int j = 0; j < vectors; j++) b[j] = (__m512bh)_mm512_loadu_si512(panel + 32 * j);
             for (int m = 0; m < rows; m++) {
@@ -108,10 +113,12 @@ INLINE void tile_bf16_rows(
     float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t width,
     const int rows) {
     switch (width) {
-    case 1: tile_bf16_of(acc, stride, accumulate, products, count, rows, 1); break;
-    case 2: tile_bf16_of(acc, stride, accumulate, products, count, rows, 2); break;
-    case 3: tile_bf16_of(acc, stride, accumulate, products, count, rows, 3); break;
-    default: tile_bf16_of(acc, stride, accumulate, products, count, rows, 4); break;
+    case 1: tile_bf16_of(acc, stride, accumulate, products, count, rows, 1, 0); break;
+    case 2: tile_bf16_of(acc, stride, accumulate, products, count, rows, 2, 0); break;
+    case 3: tile_bf16_of(acc, stride, accumulate, products, count, rows, 3, 0); break;
+    default:
+        if (products[0].ahead) tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 1);
+        else tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 0);
     }
 }
 

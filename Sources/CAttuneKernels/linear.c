@@ -58,7 +58,7 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     int64_t column = panel * 64, n = attune_min(64, c->columns - column);
     int32_t width = (int32_t)((n + 15) / 16);
 
-    attune_product products[2];
+    attune_product products[2] = {{.step = 1}, {.step = 1}};
     int64_t count = 1;
     int32_t panel_type = c->direct ? ATTUNE_BF16 : c->dtype;
     products[0].k = a->transposed ? a->weight->out : a->weight->in;
@@ -67,7 +67,6 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
         c->fused ? NULL
                  : attune_weight_lines(
                        k, a->weight, panel, 0, products[0].k, a->transposed, panel_type, scratch);
-    products[0].step = products[1].step = 1;
     if (a->extra_weight) {
         int64_t bytes = panel_bytes(a->extra_weight, a->transposed);
         void *extra = attune_scratch(machine, thread, ATTUNE_SCRATCH_EXTRA, bytes);
@@ -78,22 +77,16 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     }
     _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
     int32_t most = c->dtype == ATTUNE_F32 && (width <= 2 || c->direct) ? k->tall : ATTUNE_TILE;
-    // While this panel is multiplied, what the thread's next one is made of is fetched, each tile its part.
-    int64_t next = panel + machine->threads, ahead_bytes = 0;
-    const char *ahead = NULL;
-    if (!a->transposed && !c->direct && !c->fused && next * 64 < c->columns &&
-        a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
-        ahead_bytes = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
-        ahead = (const char *)a->weight->data + next * ahead_bytes;
+    int64_t next = panel + machine->threads;
+    attune_next_panel ahead = {NULL, 0};
+    if (!a->transposed && !c->direct && !c->fused && next * 64 < c->columns && a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
+        ahead.left = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
+        ahead.at = (const char *)a->weight->data + next * ahead.left;
     }
-    int64_t part = (ahead_bytes / ((end - first + most - 1) / most) + 63) / 64 * 64;
     float *own = c->inp ? NULL : attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, ATTUNE_TALL * products[0].k * 4);
     for (int64_t row = first; row < end;) {
         int32_t rows = c->fused ? (int32_t)(end - row) : attune_even_tile(end - row, most);
-        int64_t some = attune_min(part, ahead_bytes);
-        for (int64_t i = 0; i < some; i += 64) __builtin_prefetch(ahead + i, 0, 2);
-        ahead += some;
-        ahead_bytes -= some;
+        attune_fetch_ahead(&ahead, &products[0], c->dtype, (end - row + most - 1) / most);
         for (int32_t m = 0; m < rows; m++) {
             if (c->inp) {
                 products[0].rows[m] = c->inp + (row + m) * c->inp_stride;
@@ -155,37 +148,97 @@ static const char *operand(
     return out;
 }
 
-void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
-    attune_begin(machine);
-    linear_context c = {.arguments = a};
-    c.dtype = a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
-    int64_t length = a->transposed ? a->weight->out : a->weight->in;
-    if (a->inp->rows > FEW_ROWS || (length > LONG && (a->inp->rows > SHORT_ROWS || a->transposed))) {
-        attune_linear_blocked(machine, a, c.dtype);
-        attune_end(machine);
+// The rows in the tile's type, unless they are there already.
+static void convert_operands(attune_machine *machine, linear_context *c) {
+    const attune_linear_arguments *a = c->arguments;
+    // With one panel every row is used once, so it is converted where it is used.
+    if (!c->inp && (c->columns > 64 || c->dtype != ATTUNE_F32 || a->inp->dtype == ATTUNE_F32))
+        c->inp = operand(machine, a->inp, c->dtype, ATTUNE_SCRATCH_SHARED, &c->inp_stride);
+    if (a->extra_weight)
+        c->extra_inp = operand(machine, a->extra_inp, c->dtype, ATTUNE_SCRATCH_SHARED2, &c->extra_stride);
+}
+
+static int32_t tile_type(const attune_machine *machine, const attune_linear_arguments *a) {
+    return a->weight->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16 : ATTUNE_F32;
+}
+
+// Rows few enough for whole panels: everything but the conversion of operands. Returns the number of items.
+static int64_t plan_few_rows(attune_machine *machine, linear_context *c, const attune_linear_arguments *a) {
+    c->arguments = a;
+    c->dtype = tile_type(machine, a);
+    // Widening in registers beats a float32 copy of every panel.
+    c->direct = c->dtype == ATTUNE_F32 && !a->transposed && a->weight->dtype == ATTUNE_BF16 &&
+                a->weight->kind == ATTUNE_WEIGHT_DENSE && a->inp->rows <= DIRECT_ROWS;
+    if (!a->transposed && a->weight->kind == ATTUNE_WEIGHT_4BIT && a->weight->dtype != ATTUNE_F16) {
+        int is_bf16 = c->dtype == ATTUNE_BF16;
+        if (a->inp->rows <= (is_bf16 ? FUSED_ROWS_BF16 : FUSED_ROWS))
+            c->fused = is_bf16 ? machine->kernels->tile_4bit_bf16 : machine->kernels->tile_4bit;
+    }
+    c->columns = a->transposed ? a->weight->in : a->weight->out;
+    int64_t panels = (c->columns + 63) / 64, rows = a->inp->rows;
+    // Whole columns of a panel while there are enough panels: a panel that must be made is then made once.
+    c->chunks = 1;
+    if (machine->threads > 1 && panels < 8 * machine->threads)
+        c->chunks = attune_max(1, attune_min((rows + ROW_CHUNK - 1) / ROW_CHUNK, 8 * machine->threads / panels));
+    c->chunk_rows = (rows + c->chunks - 1) / attune_max(1, c->chunks);
+    c->chunk_rows = (c->chunk_rows + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
+    return rows > 0 ? panels * c->chunks : 0;
+}
+
+static int takes_blocks(const attune_linear_arguments *a) {
+    int64_t length = a->transposed ? a->weight->out : a->weight->in, rows = a->inp->rows;
+    return rows > FEW_ROWS || (length > LONG && (rows > SHORT_ROWS || a->transposed));
+}
+
+typedef struct {
+    linear_context *products;
+    int64_t ends[ATTUNE_GROUP];  // items of a product and those before it
+} group_context;
+
+static void group_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    group_context *c = context;
+    int64_t which = 0;
+    while (item >= c->ends[which]) which++;
+    linear_item(machine, c->products + which, item - (which > 0 ? c->ends[which - 1] : 0), thread);
+}
+
+void attune_linear_group(attune_machine *machine, const attune_linear_arguments *arguments, int64_t count) {
+    int together = count <= ATTUNE_GROUP;
+    for (int64_t i = 0; i < count; i++)
+        together &= !takes_blocks(arguments + i) && arguments[i].inp == arguments[0].inp &&
+                    tile_type(machine, arguments + i) == tile_type(machine, arguments) &&
+                    (!arguments[i].extra_inp || arguments[i].extra_inp->dtype == tile_type(machine, arguments));
+    if (!together) {
+        for (int64_t i = 0; i < count; i++) attune_linear(machine, arguments + i);
         return;
     }
-    // A few rows: widening in registers beats a float32 copy of every panel.
-    c.direct = c.dtype == ATTUNE_F32 && !a->transposed && a->weight->dtype == ATTUNE_BF16 &&
-               a->weight->kind == ATTUNE_WEIGHT_DENSE && a->inp->rows <= DIRECT_ROWS;
-    if (!a->transposed && a->weight->kind == ATTUNE_WEIGHT_4BIT && a->weight->dtype != ATTUNE_F16) {
-        int is_bf16 = c.dtype == ATTUNE_BF16;
-        if (a->inp->rows <= (is_bf16 ? FUSED_ROWS_BF16 : FUSED_ROWS))
-            c.fused = is_bf16 ? machine->kernels->tile_4bit_bf16 : machine->kernels->tile_4bit;
+    attune_begin(machine);
+    linear_context products[ATTUNE_GROUP] = {0};
+    group_context group = {products, {0}};
+    int64_t items = 0;
+    for (int64_t i = 0; i < count; i++) {
+        linear_context *c = products + i;
+        items += plan_few_rows(machine, c, arguments + i);
+        group.ends[i] = items;
+        if (i > 0 && products[0].inp) {
+            c->inp = products[0].inp;
+            c->inp_stride = products[0].inp_stride;
+        }
+        convert_operands(machine, c);
     }
-    c.columns = a->transposed ? a->weight->in : a->weight->out;
-    // With one panel every row is used once, so it is converted where it is used.
-    if (c.columns > 64 || c.dtype != ATTUNE_F32 || a->inp->dtype == ATTUNE_F32)
-        c.inp = operand(machine, a->inp, c.dtype, ATTUNE_SCRATCH_SHARED, &c.inp_stride);
-    if (a->extra_weight)
-        c.extra_inp = operand(machine, a->extra_inp, c.dtype, ATTUNE_SCRATCH_SHARED2, &c.extra_stride);
-    int64_t panels = (c.columns + 63) / 64, rows = a->inp->rows;
-    // Whole columns of a panel while there are enough panels: a panel that must be made is then made once.
-    c.chunks = 1;
-    if (machine->threads > 1 && panels < 8 * machine->threads)
-        c.chunks = attune_max(1, attune_min((rows + ROW_CHUNK - 1) / ROW_CHUNK, 8 * machine->threads / panels));
-    c.chunk_rows = (rows + c.chunks - 1) / attune_max(1, c.chunks);
-    c.chunk_rows = (c.chunk_rows + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
-    if (rows > 0) attune_run(machine, linear_item, &c, panels * c.chunks);
+    attune_run(machine, group_item, &group, items);
+    attune_end(machine);
+}
+
+void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
+    attune_begin(machine);
+    if (takes_blocks(a)) {
+        attune_linear_blocked(machine, a, tile_type(machine, a));
+    } else {
+        linear_context c = {0};
+        int64_t items = plan_few_rows(machine, &c, a);
+        convert_operands(machine, &c);
+        attune_run(machine, linear_item, &c, items);
+    }
     attune_end(machine);
 }

@@ -4,6 +4,8 @@
 
 #include "machine.h"
 
+#define ATTUNE_GROUP 4  // products that run as one
+
 // How many rows the next tile takes so that the last is not tiny: rows cut into ceil(rows/most) nearly equal tiles.
 static inline int32_t attune_even_tile(int64_t left, int64_t most) {
     int64_t tiles = (left + most - 1) / most;
@@ -12,6 +14,29 @@ static inline int32_t attune_even_tile(int64_t left, int64_t most) {
 
 // Lines of 256 bytes that k of a panel take in the tile's type.
 static inline int64_t attune_panel_lines(int64_t k, int32_t dtype) { return dtype == ATTUNE_F32 ? k : (k + 1) / 2; }
+
+// The panel after this one, fetched while this one is multiplied, each tile its part.
+typedef struct {
+    const char *at;
+    int64_t left;  // bytes
+} attune_next_panel;
+
+// Lets a tile of `tiles` fetch its part: line by line as it goes where one a pair is enough, else all before it begins.
+static inline void attune_fetch_ahead(
+    attune_next_panel *next, attune_product *product, int32_t dtype, int64_t tiles) {
+    product->ahead = NULL;
+    if (next->left <= 0) return;
+    if (dtype == ATTUNE_BF16 && tiles >= 2) {
+        product->ahead = next->at;
+        next->at += product->k / 2 * 128;
+        next->left -= product->k / 2 * 128;
+        return;
+    }
+    int64_t part = attune_min(next->left, (next->left / tiles + 63) / 64 * 64);
+    for (int64_t i = 0; i < part; i += 64) __builtin_prefetch(next->at + i, 0, 2);
+    next->at += part;
+    next->left -= part;
+}
 
 // Asks for the memory attune_finish_tile will touch.
 static inline void attune_expect_tile(const attune_linear_arguments *a, int64_t row, int32_t rows, int64_t column) {

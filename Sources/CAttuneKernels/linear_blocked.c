@@ -92,16 +92,16 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
                 : expanded;
         products[1].panel = c->extra > 0 ? expanded + c->extra_offset : NULL;
         _Alignas(64) float tile[ATTUNE_TALL * ATTUNE_PANEL];
-        // While this panel is used the next is fetched, each tile its part.
-        const char *ahead = expanded && panel + 1 < panel_end ? expanded + c->panel_stride : NULL;
-        int64_t ahead_bytes = ahead ? attune_panel_lines(c->kn, c->dtype) * 256 : 0;
-        int64_t part = (ahead_bytes / ((end - first + most - 1) / most) + 63) / 64 * 64;
+        attune_next_panel ahead = {NULL, 0};
+        if (panel + 1 < panel_end) {
+            ahead.at = c->in_place ? attune_weight_lines(
+                                         k, a->weight, c->first_panel + panel + 1, c->k0, c->kn, 0, c->dtype, NULL)
+                                   : expanded + c->panel_stride;
+            ahead.left = attune_panel_lines(c->kn, c->dtype) * 256;
+        }
         for (int64_t row = first; row < end;) {
             int32_t rows = attune_even_tile(end - row, most);
-            int64_t some = attune_min(part, ahead_bytes);
-            for (int64_t i = 0; i < some; i += 64) __builtin_prefetch(ahead + i, 0, 2);
-            ahead += some;
-            ahead_bytes -= some;
+            attune_fetch_ahead(&ahead, &products[0], c->dtype, (end - row + most - 1) / most);
             for (int32_t m = 0; m < rows; m++) {
                 products[0].rows[m] = rows_memory + (row - first + m) * row_stride;
                 products[1].rows[m] = rows_memory + (row - first + m) * row_stride + extra_at;

@@ -21,6 +21,9 @@ typedef struct {
     const void *panel;
     int64_t k;
     int64_t step;  // elements from k to k + 1 in a row, 2·step from pair to pair
+    // Memory wanted soon, or NULL: in the first product of a whole panel, tile_bf16 asks for its next two lines with each
+    // pair.
+    const char *ahead;
 } attune_product;
 
 // What one row of attention scores needs to become probabilities.

@@ -148,6 +148,7 @@ struct DecoderLoader<Source: DecoderSource> {
                     "tensor '\(name)' has shape \(quantized.shape), config.json says \([out, input])")
             }
             weight = try backend.pack(.quantized(quantized), computeType: computeType)
+            evict(quantized.codes)
         } else {
             let tensor = try checked(name, [out, input])
             if let quantization {
@@ -158,9 +159,16 @@ struct DecoderLoader<Source: DecoderSource> {
             } else {
                 weight = try backend.pack(.dense(tensor), computeType: computeType)
             }
+            evict(tensor)
         }
         let biasTensor = bias ? try float32(path + ".bias", [out]) : nil
         return Projection(name: "model." + path, weight: weight, bias: biasTensor)
+    }
+
+    /// What was packed is not read again: a model is not held twice.
+    private func evict(_ tensor: Tensor) {
+        guard tensor.isContiguous else { return }
+        tensor.storage.evict(tensor.byteOffset..<tensor.byteOffset + tensor.byteCount)
     }
 
     private func norm(_ path: String, _ shape: [Int]) throws -> RMSNorm {

@@ -46,17 +46,17 @@ final class ProjectionGroup {
             let rows = run.rows
             let isWhole = rows == 0..<pass.tokenCount
             let view = { (tensor: Tensor) in isWhole ? tensor : tensor.rows(rows) }
+            let multiply = { (products: [LinearProduct], input: Tensor) in
+                pass.backend.linearGroup(products, input, scale: scale, residual: residual.map(view))
+            }
             guard let adapter, let lowRank else {
-                for (projection, out) in zip(projections, outs) {
-                    pass.backend.linear(
-                        view(out), view(inp), projection.weight, bias: projection.bias, extra: nil, scale: scale,
-                        residual: residual.map(view))
-                }
+                multiply(zip(projections, outs).map { product($0, view($1), nil) }, view(inp))
                 continue
             }
             let u = view(lowRank).columns(0..<adapter.rankSum)
             let input = adapterInput(view(inp), adapter, pass)
             pass.backend.linear(u, input, adapter.packedPanel, bias: nil, extra: nil, scale: 1, residual: nil)
+            var plainProducts: [LinearProduct] = []
             for (index, projection) in projections.enumerated() {
                 let pair = adapter.pairs[index]
                 let extra = pair.map { LowRankTerm(input: u.columns($0.columns), weight: $0.packedB) }
@@ -65,12 +65,15 @@ final class ProjectionGroup {
                         view(outs[index]), view(inp), projection, extra, gain, plain: view(plain[index]), scale: scale,
                         residual: residual.map(view), pass)
                 } else {
-                    pass.backend.linear(
-                        view(outs[index]), view(inp), projection.weight, bias: projection.bias, extra: extra,
-                        scale: scale, residual: residual.map(view))
+                    plainProducts.append(product(projection, view(outs[index]), extra))
                 }
             }
+            multiply(plainProducts, view(inp))
         }
+    }
+
+    private func product(_ projection: Projection, _ out: Tensor, _ extra: LowRankTerm?) -> LinearProduct {
+        LinearProduct(out: out, weight: projection.weight, bias: projection.bias, extra: extra)
     }
 
     private func forwardDoRA(

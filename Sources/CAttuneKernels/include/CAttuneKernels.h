@@ -117,6 +117,9 @@ typedef struct {
 
 // out = residual + scale·(inp·W' + bias + extra_inp·E'), W' = Wᵀ or W.
 void attune_linear(attune_machine *machine, const attune_linear_arguments *arguments);
+// The same for several products, one after another; those of few rows of one `inp` (the same view) run as one, so that
+// threads wait for one another once.
+void attune_linear_group(attune_machine *machine, const attune_linear_arguments *arguments, int64_t count);
 // dweight (f32) += scale·doutᵀ·inp.
 void attune_weight_gradient(
     attune_machine *machine, const attune_matrix *dweight, const attune_matrix *dout, const attune_matrix *inp,
