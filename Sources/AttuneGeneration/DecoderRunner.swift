@@ -27,35 +27,33 @@ public final class DecoderRunner: ModelRunner, @unchecked Sendable {
     /// Tokens the cache holds.
     public var cacheRowCount: Int { cache.rowCount }
 
-    /// Runs one step; the logits go to the front of `logits`.
-    public func run(_ batch: InferenceBatch, into logits: inout [Float]) throws {
-        let count = batch.logitRows.count * vocabularySize
-        if logits.count < count { logits = [Float](repeating: 0, count: count) }
+    /// Runs one step and lends its logits.
+    public func run(_ batch: InferenceBatch, _ use: (Span<Float>) -> Void) throws {
         let versions = batch.adapters.map { decoder.activation($0.adapter) }
         let first = versions.first ?? nil
-        guard !versions.allSatisfy({ $0 == first }) else { return try runPass(batch, into: &logits) }
+        guard !versions.allSatisfy({ $0 == first }) else { return use(try runPass(batch).span) }
         // An adapter that trains modules of the base whole needs a pass of its own.
+        var logits = [Float](repeating: 0, count: batch.logitRows.count * vocabularySize)
         var done: Set<String?> = []
         for version in versions where done.insert(version).inserted {
             let (part, places) = batch.part { decoder.activation($0) == version }
-            var own: [Float] = [Float](repeating: 0, count: places.count * vocabularySize)
-            try runPass(part, into: &own)
+            let own = try runPass(part)
             for (row, place) in places.enumerated() {
                 let values = row * vocabularySize..<(row + 1) * vocabularySize
                 logits.replaceSubrange(place * vocabularySize..<(place + 1) * vocabularySize, with: own[values])
             }
         }
+        use(logits.span)
     }
 
-    private func runPass(_ batch: InferenceBatch, into logits: inout [Float]) throws {
+    /// The logits where the pass left them, valid until the next one.
+    private func runPass(_ batch: InferenceBatch) throws -> UnsafeBufferPointer<Float> {
         let runs = batch.adapters.map { AdapterRun(rows: $0.rows, adapter: $0.adapter) }
         let out = try pass.run(
             batch.tokens, batch.segments, cache: (cache, batch.cacheRows), logitRows: batch.logitRows,
             adapterRuns: runs)
-        logits.withUnsafeMutableBytes { target in
-            target.baseAddress?.copyMemory(
-                from: out.address, byteCount: batch.logitRows.count * vocabularySize * MemoryLayout<Float>.size)
-        }
+        return UnsafeBufferPointer(
+            start: out.address.assumingMemoryBound(to: Float.self), count: batch.logitRows.count * vocabularySize)
     }
 
     /// Copies rows of the cache.

@@ -12,7 +12,6 @@ public final class GenerationLoop {
     private let now: () -> Double
     private var scheduler: Scheduler
     private var sampler = Sampler()
-    private var logits: [Float] = []
     private var requests: [Int: LiveRequest] = [:]
     private var texts: [Int: LiveText] = [:]
     private var nextID = 0
@@ -104,10 +103,6 @@ public final class GenerationLoop {
         guard !plan.parts.isEmpty else { return false }
         for copy in plan.copies { runner.copyCacheRows(from: copy.from, to: copy.to) }
         let (batch, logitCounts) = scheduler.batch(for: plan)
-        let columns = runner.vocabularySize
-        if logits.count < batch.logitRows.count * columns {
-            logits = [Float](repeating: 0, count: batch.logitRows.count * columns)
-        }
         let moment = now()
         for part in plan.parts {
             guard let live = texts[part.id], requests[live.request]?.started == nil else { continue }
@@ -116,28 +111,34 @@ public final class GenerationLoop {
         }
         metrics.steps += 1
         do {
-            try runner.run(batch, into: &logits)
+            try runner.run(batch) { consume(plan, logitCounts, $0) }
         } catch {
             metrics.failedSteps += 1
             for part in plan.parts { fail(part.id, .stepFailed("\(error)")) }
-            return true
-        }
-        scheduler.complete(plan)
-        var row = 0
-        for (part, count) in zip(plan.parts, logitCounts) {
-            if count > 0 { consume(part, rows: row..<row + count) }
-            row += count
         }
         return true
     }
 
+    private func consume(_ plan: StepPlan, _ logitCounts: [Int], _ logits: Span<Float>) {
+        scheduler.complete(plan)
+        var row = 0
+        for (part, count) in zip(plan.parts, logitCounts) {
+            if count > 0 { consume(part, rows: row..<row + count, logits) }
+            row += count
+        }
+    }
+
+    private func columns(of row: Int) -> Range<Int> {
+        row * runner.vocabularySize..<(row + 1) * runner.vocabularySize
+    }
+
     // MARK: One part
 
-    private func consume(_ part: StepPlan.Part, rows: Range<Int>) {
+    private func consume(_ part: StepPlan.Part, rows: Range<Int>, _ logits: Span<Float>) {
         guard let text = texts[part.id], let live = requests[text.request] else { return }
         let options = live.request.options
         if options.echo, part.range.lowerBound < live.request.prompt.count {
-            recordPrompt(text.request, part, rows)
+            recordPrompt(text.request, part, rows, logits)
         }
         guard part.reachesEnd else { return }
         let row = rows.upperBound - 1
@@ -150,20 +151,17 @@ public final class GenerationLoop {
                     texts[id] = makeText(live.request, id: text.request, index: index + 1)
                 }
             }
-            for index in 0..<options.n { advance(text.request + index, row: row) }
+            for index in 0..<options.n { advance(text.request + index, row: row, logits) }
         } else {
-            advance(part.id, row: row)
+            advance(part.id, row: row, logits)
         }
     }
 
-    private func advance(_ id: Int, row: Int) {
+    private func advance(_ id: Int, row: Int, _ logits: Span<Float>) {
         guard var live = texts[id], let request = requests[live.request] else { return }
         let options = request.request.options
         guard options.maxNewTokens > 0 else { return finish(live, .length) }
         do throws(GenerationError) {
-            let columns = runner.vocabularySize
-            let logits = logits
-            let values = logits.span
             var stops = self.options.endTokens
             if options.ignoresEndOfText { stops = [] }
             stops.formUnion(options.stopTokenIDs)
@@ -172,7 +170,7 @@ public final class GenerationLoop {
             let mustStay =
                 live.generated < options.minTokens && mask.map { $0.allowed.contains { !stops.contains($0) } } ?? true
             let sampled = try sampler.sample(
-                values.extracting(row * columns..<(row + 1) * columns), options: options, history: live.history,
+                logits.extracting(columns(of: row)), options: options, history: live.history,
                 mask: mask, withheld: live.generated < options.minTokens && mustStay ? stops.sorted() : [],
                 step: live.generated,
                 uniform: Philox(seed: request.seed).uniform(step: live.generated, stream: live.index))
@@ -235,17 +233,14 @@ public final class GenerationLoop {
     }
 
     /// Row i of the part holds the logits of the token at position i + 1.
-    private func recordPrompt(_ id: Int, _ part: StepPlan.Part, _ rows: Range<Int>) {
+    private func recordPrompt(_ id: Int, _ part: StepPlan.Part, _ rows: Range<Int>, _ logits: Span<Float>) {
         guard let live = requests[id] else { return }
-        let columns = runner.vocabularySize
-        let logits = logits
-        let values = logits.span
         let prompt = live.request.prompt
         var tokens = live.prompt
         if tokens.isEmpty { tokens.append(SampledToken(id: prompt[0], logprob: nil, top: [])) }
         for (row, position) in zip(rows, part.range) where position + 1 == tokens.count && position + 1 < prompt.count {
             let (chosen, top) = Sampler.logprobs(
-                values.extracting(row * columns..<(row + 1) * columns), of: prompt[position + 1],
+                logits.extracting(columns(of: row)), of: prompt[position + 1],
                 top: live.request.options.logprobs ?? 0)
             tokens.append(SampledToken(id: prompt[position + 1], logprob: chosen, top: top))
         }

@@ -35,10 +35,8 @@ public protocol ModelRunner: AnyObject, Sendable {
     var vocabularySize: Int { get }
     /// Rows of the key/value cache.
     var cacheRowCount: Int { get }
-    /// Runs the batch and writes the wanted rows' logits, float32 [logitRows.count, V], to the front of `logits`.
-    ///
-    /// `logits` is reused between steps and always long enough.
-    func run(_ batch: InferenceBatch, into logits: inout [Float]) throws
+    /// Runs the batch and lends the wanted rows' logits, float32 [logitRows.count, V], to `use`, once and before it returns.
+    func run(_ batch: InferenceBatch, _ use: (Span<Float>) -> Void) throws
     /// Copies keys and values of `from` to the rows that start at `to`; the ranges do not overlap.
     func copyCacheRows(from: Range<Int>, to: Int)
 }

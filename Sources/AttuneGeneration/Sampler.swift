@@ -49,12 +49,16 @@ public struct TokenHistory: Sendable {
 /// grammar mask → temperature → top-k → top-p → min-p → one draw. Log-probabilities are those of the unchanged logits.
 public struct Sampler {
     private var scores: [Float] = []
+    /// e^((score − maximum) / temperature) of every token that may be drawn, 0 of the others.
+    private var weights: [Float] = []
+    /// The weights of each `LogitScan.chunk` together.
+    private var sums: [Double] = []
     private var candidates: [Int32] = []
-    private var weights: [Double] = []
-    private var buckets: [UInt16] = []
     private var heap: [Float] = []
 
-    private static let bucketCount = 1024
+    // The highest bits of a float between 0 and 1: eight steps an octave.
+    private static let bucketShift: UInt32 = 20
+    private static let bucketCount = Int((1 as Float).bitPattern >> bucketShift) + 1
 
     /// A sampler with empty scratch space; one can serve all sequences.
     public init() {}
@@ -76,17 +80,14 @@ public struct Sampler {
         let changes =
             mask != nil || !withheld.isEmpty || !options.logitBias.isEmpty || options.repetitionPenalty != 1
             || options.presencePenalty != 0 || options.frequencyPenalty != 0
-        let id: Int32
-        if options.temperature == 0 {
-            if changes {
-                adjust(logits, options, history, mask, withheld)
-                id = try Self.firstMaximum(scores.span, step: step)
-            } else {
-                id = best
-            }
-        } else {
+        var id = best
+        if changes {
             adjust(logits, options, history, mask, withheld)
-            try narrow(options, step: step)
+            id = try Self.firstMaximum(scores.span, step: step)
+        }
+        if options.temperature != 0 {
+            let changed = scores
+            narrow(changes ? changed.span : logits, maximum: id, options)
             id = draw(uniform)
         }
         guard let count = options.logprobs else { return SampledToken(id: id, logprob: nil, top: []) }
@@ -99,48 +100,47 @@ public struct Sampler {
         _ logits: Span<Float>, options: SamplingOptions, history: TokenHistory?
     ) throws(GenerationError) -> [Double] {
         adjust(logits, options, history, nil, [])
-        try narrow(options, step: 0)
-        let total = weights.reduce(0, +)
-        var result = [Double](repeating: 0, count: logits.count)
-        for (id, weight) in zip(candidates, weights) { result[Int(id)] = weight / total }
-        return result
+        let changed = scores
+        narrow(changed.span, maximum: try Self.firstMaximum(changed.span, step: 0), options)
+        let total = sums.reduce(0, +)
+        return weights.map { Double($0) / total }
     }
 
     /// ln softmax(logits)[id] and the `count` most likely tokens, ties by ascending id.
     public static func logprobs(
         _ logits: Span<Float>, of id: Int32, top count: Int
     ) -> (chosen: Float, top: [TokenLogprob]) {
-        var maximum = -Float.infinity
-        for i in 0..<logits.count { maximum = max(maximum, logits[i]) }
-        var sum = 0.0
-        var top: [TokenLogprob] = []
-        for i in 0..<logits.count {
-            let value = logits[i]
-            sum += Double(exp(value - maximum))
-            guard count > 0, top.count < count || value > top[top.count - 1].logprob else { continue }
-            if top.count == count { top.removeLast() }
-            let place = top.firstIndex { $0.logprob < value } ?? top.count
-            top.insert(TokenLogprob(id: Int32(i), logprob: value), at: place)
+        logits.withUnsafeBufferPointer { row in
+            guard let best = LogitScan.firstMaximum(row) else { return (-.infinity, []) }
+            let logSum = Double(row[best]) + log(LogitScan.exponentialSum(row, maximum: row[best]))
+            var top: [TokenLogprob] = []
+            var place = 0
+            while count > 0, place < row.count {
+                if top.count == count {
+                    let least = top[count - 1].logprob
+                    guard
+                        let next = LogitScan.first(in: row, from: place, where: { $0 .> least }, scalar: { $0 > least })
+                    else { break }
+                    place = next
+                    top.removeLast()
+                }
+                let value = row[place]
+                top.insert(
+                    TokenLogprob(id: Int32(place), logprob: value),
+                    at: top.firstIndex { $0.logprob < value } ?? top.count)
+                place += 1
+            }
+            for place in top.indices { top[place].logprob = Float(Double(top[place].logprob) - logSum) }
+            return (Float(Double(row[Int(id)]) - logSum), top)
         }
-        let logSum = Double(maximum) + log(sum)
-        for place in top.indices { top[place].logprob = Float(Double(top[place].logprob) - logSum) }
-        return (Float(Double(logits[Int(id)]) - logSum), top)
     }
 
     /// The first of the largest values; refuses rows with NaN, +∞ or nothing but −∞.
     private static func firstMaximum(_ values: Span<Float>, step: Int) throws(GenerationError) -> Int32 {
-        var best = -1
-        var maximum = -Float.infinity
-        for i in 0..<values.count {
-            let value = values[i]
-            guard value < .infinity else { throw .notFinite(step: step) }  // false for NaN too
-            if value > maximum {
-                maximum = value
-                best = i
-            }
+        guard let place = values.withUnsafeBufferPointer({ LogitScan.firstMaximum($0) }) else {
+            throw .notFinite(step: step)
         }
-        guard best >= 0 else { throw .notFinite(step: step) }
-        return Int32(best)
+        return Int32(place)
     }
 
     /// Writes bias, penalties and masks applied to `logits` into `scores`.
@@ -169,95 +169,107 @@ public struct Sampler {
         for id in withheld where id >= 0 && Int(id) < count { scores[Int(id)] = -.infinity }
         if let mask {
             for (place, word) in mask.words.enumerated() where word != .max {
-                for bit in place << 6..<min(count, place << 6 + 64) where word >> UInt64(bit & 63) & 1 == 0 {
-                    scores[bit] = -.infinity
+                let bits = place << 6..<min(count, place << 6 + 64)
+                if word == 0 {
+                    for bit in bits { scores[bit] = -.infinity }
+                } else {
+                    for bit in bits where word >> UInt64(bit & 63) & 1 == 0 { scores[bit] = -.infinity }
                 }
             }
             for id in min(count, mask.count)..<count { scores[id] = -.infinity }
         }
     }
 
-    /// Applies temperature, top-k, top-p and min-p to `scores`; leaves ids (ascending) and weights e^(score − max).
-    private mutating func narrow(_ options: SamplingOptions, step: Int) throws(GenerationError) {
-        let maximum = scores[Int(try Self.firstMaximum(scores.span, step: step))]
-        var floor = -Float.infinity
-        if options.topK > 0, options.topK < scores.count { floor = kthLargest(options.topK) }
-        candidates.removeAll(keepingCapacity: true)
-        weights.removeAll(keepingCapacity: true)
-        buckets.removeAll(keepingCapacity: true)
-        let needsBuckets = options.topP < 1
-        let inverse = 1 / Double(options.temperature)
-        for (id, score) in scores.enumerated() where score >= floor && score > -.infinity {
-            let exponent = Double(score - maximum) * inverse
-            let weight = exp(exponent)
-            guard weight > 0 else { continue }
-            candidates.append(Int32(id))
-            weights.append(weight)
-            if needsBuckets { buckets.append(UInt16(min(Double(Self.bucketCount - 1), -16 * exponent))) }
+    /// Applies temperature, top-k, top-p and min-p; leaves `weights` and their `sums`.
+    private mutating func narrow(_ scores: Span<Float>, maximum id: Int32, _ options: SamplingOptions) {
+        let count = scores.count
+        if weights.count != count {
+            weights = [Float](repeating: 0, count: count)
+            sums = [Double](repeating: 0, count: (count + LogitScan.chunk - 1) / LogitScan.chunk)
         }
-        if options.topP < 1 { keepNucleus(Double(options.topP)) }
-        if options.minP > 0 {
-            let least = Double(options.minP)  // the largest weight is 1
-            keep { $0 >= least }
+        var floor = -Float.greatestFiniteMagnitude
+        if options.topK > 0, options.topK < count { floor = kthLargest(scores, options.topK) }
+        // The largest weight is 1, so min-p is a bound on weights; it comes after top-p, which looks at all of them.
+        let hasNucleus = options.topP < 1
+        let inverse = min(1 / options.temperature, 1e30)
+        scores.withUnsafeBufferPointer { scores in
+            weights.withUnsafeMutableBufferPointer { weights in
+                sums.withUnsafeMutableBufferPointer { sums in
+                    LogitScan.weigh(
+                        scores, maximum: scores[Int(id)], inverse: inverse, floor: floor,
+                        least: hasNucleus ? 0 : options.minP, into: weights, sums: sums)
+                }
+            }
         }
+        if hasNucleus { keepNucleus(Double(options.topP), least: options.minP) }
     }
 
-    /// Keeps every token for which the more likely tokens together stay below `mass` (Holtzman et al. 2020).
+    /// Keeps every token for which the more likely tokens together stay below `mass` (Holtzman et al. 2020), and of these
+    /// the ones of at least the weight `least`.
     ///
-    /// Weights are first summed by buckets of ln(weight); only the bucket in which the mass is reached is sorted.
-    private mutating func keepNucleus(_ mass: Double) {
-        var sums = [Double](repeating: 0, count: Self.bucketCount)
-        var total = 0.0
-        for (weight, bucket) in zip(weights, buckets) {
-            sums[Int(bucket)] += weight
-            total += weight
-        }
+    /// Weights are first summed by buckets of their logarithm; only the bucket in which the mass is reached is sorted.
+    private mutating func keepNucleus(_ mass: Double, least: Float) {
+        let total = sums.reduce(0, +)
         let target = mass * total
+        // Weights below this are together less than what lies outside the nucleus.
+        let bound = Float((1 - mass) * total / Double(weights.count) * 0.999)
+        gather(atLeast: max(bound, .leastNormalMagnitude))
+        var buckets = [Double](repeating: 0, count: Self.bucketCount)
+        func bucket(_ weight: Float) -> Int { Int(weight.bitPattern >> Self.bucketShift) }
+        for id in candidates { buckets[bucket(weights[Int(id)])] += Double(weights[Int(id)]) }
         var above = 0.0
-        var last = 0
-        while last < Self.bucketCount - 1, above + sums[last] < target {
-            above += sums[last]
-            last += 1
+        var last = Self.bucketCount - 1
+        while last > 0, above + buckets[last] < target {
+            above += buckets[last]
+            last -= 1
         }
-        var border = weights.indices.filter { buckets[$0] == last }
-        border.sort { (weights[$0], candidates[$1]) > (weights[$1], candidates[$0]) }
-        var kept = Set<Int>()
-        for place in border {
+        var border = candidates.filter { bucket(weights[Int($0)]) == last }
+        border.sort { (weights[Int($0)], $1) > (weights[Int($1)], $0) }
+        var kept = candidates.filter { bucket(weights[Int($0)]) > last }
+        for id in border {
             guard above < target else { break }
-            kept.insert(place)
-            above += weights[place]
+            kept.append(id)
+            above += Double(weights[Int(id)])
         }
-        var end = 0
-        for place in weights.indices {
-            let mine = Int(buckets[place])
-            guard mine < last || (mine == last && kept.contains(place)) else { continue }
-            weights[end] = weights[place]
-            candidates[end] = candidates[place]
-            end += 1
+        let entries = kept.map { (id: Int($0), weight: weights[Int($0)]) }
+        for place in weights.indices { weights[place] = 0 }
+        for place in sums.indices { sums[place] = 0 }
+        for (id, weight) in entries where weight >= least {
+            weights[id] = weight
+            sums[id / LogitScan.chunk] += Double(weight)
         }
-        weights.removeLast(weights.count - end)
-        candidates.removeLast(candidates.count - end)
     }
 
-    private mutating func keep(_ condition: (Double) -> Bool) {
-        var end = 0
-        for place in weights.indices where condition(weights[place]) {
-            weights[end] = weights[place]
-            candidates[end] = candidates[place]
-            end += 1
+    /// Fills `candidates` with the tokens of at least a weight, by ascending id.
+    private mutating func gather(atLeast bound: Float) {
+        candidates.removeAll(keepingCapacity: true)
+        weights.withUnsafeBufferPointer { weights in
+            var place = 0
+            while let next = LogitScan.first(
+                in: weights, from: place, where: { $0 .>= bound }, scalar: { $0 >= bound })
+            {
+                candidates.append(Int32(next))
+                place = next + 1
+            }
         }
-        weights.removeLast(weights.count - end)
-        candidates.removeLast(candidates.count - end)
     }
 
     /// The k-th largest score, by a heap of the k largest with the least on top.
-    private mutating func kthLargest(_ k: Int) -> Float {
+    private mutating func kthLargest(_ scores: Span<Float>, _ k: Int) -> Float {
         heap.removeAll(keepingCapacity: true)
-        heap.append(contentsOf: scores[..<k])
+        for place in 0..<k { heap.append(scores[place]) }
         for root in stride(from: k / 2 - 1, through: 0, by: -1) { siftDown(root) }
-        for score in scores[k...] where score > heap[0] {
-            heap[0] = score
-            siftDown(0)
+        scores.withUnsafeBufferPointer { scores in
+            var place = k
+            while true {
+                let least = heap[0]
+                guard
+                    let next = LogitScan.first(in: scores, from: place, where: { $0 .> least }, scalar: { $0 > least })
+                else { break }
+                heap[0] = scores[next]
+                siftDown(0)
+                place = next + 1
+            }
         }
         return heap[0]
     }
@@ -277,11 +289,20 @@ public struct Sampler {
 
     /// The inverse of the cumulative distribution over ascending ids.
     private func draw(_ uniform: Double) -> Int32 {
-        var rest = uniform * weights.reduce(0, +)
-        for (id, weight) in zip(candidates, weights) {
-            rest -= weight
-            if rest < 0 { return id }
+        var rest = uniform * sums.reduce(0, +)
+        var chunk = 0
+        while chunk < sums.count - 1, rest >= sums[chunk] {
+            rest -= sums[chunk]
+            chunk += 1
         }
-        return candidates[candidates.count - 1]
+        // Rounding may leave a little more than the rest of the weights; the last token that can be drawn takes it.
+        while chunk > 0, sums[chunk] == 0 { chunk -= 1 }
+        var last = 0
+        for id in chunk * LogitScan.chunk..<min(weights.count, (chunk + 1) * LogitScan.chunk) where weights[id] > 0 {
+            last = id
+            rest -= Double(weights[id])
+            if rest < 0 { break }
+        }
+        return Int32(last)
     }
 }

@@ -59,7 +59,7 @@ import Testing
         }
         batch.segments = SegmentTable(segments)
         var logits: [Float] = []
-        try runner.run(batch, into: &logits)
+        try runner.run(batch) { lent in logits = lent.indices.map { lent[$0] } }
         return names.indices.map { Array(logits[$0 * 61..<($0 + 1) * 61]) }
     }
 

@@ -174,11 +174,13 @@ import Testing
             let inner = ToyRunner()
             var vocabularySize: Int { inner.vocabularySize }
             var cacheRowCount: Int { inner.cacheRowCount }
-            func run(_ batch: InferenceBatch, into logits: inout [Float]) throws {
-                try inner.run(batch, into: &logits)
+            func run(_ batch: InferenceBatch, _ use: (Span<Float>) -> Void) throws {
+                var logits: [Float] = []
+                try inner.run(batch) { inner in logits = inner.indices.map { inner[$0] } }
                 for (row, place) in batch.logitRows.enumerated() where batch.tokens[Int(place)] == 255 {
                     logits[row * vocabularySize + 3] = .nan
                 }
+                use(logits.span)
             }
             func copyCacheRows(from: Range<Int>, to: Int) { inner.copyCacheRows(from: from, to: to) }
         }

@@ -1,4 +1,5 @@
 import AttuneGeneration
+import Foundation
 import Testing
 
 @Suite struct SamplerTests {
@@ -26,6 +27,49 @@ import Testing
         }
         // The comparison notices a wrong order: the first case's table is not the second's.
         #expect(SamplingCase.all[0].probabilities != SamplingCase.all[1].probabilities)
+    }
+
+    /// Against plain sums in double precision: sizes that fill no vector and no chunk, wide and narrow logits, hot and cold.
+    @Test(arguments: [1, 15, 16, 17, 255, 256, 257, 1000, 6144]) func probabilitiesEqualThePlainFormula(size: Int)
+        throws
+    {
+        var dice = Dice(UInt64(size))
+        var sampler = Sampler()
+        for (spread, temperature) in [(1, 1), (8, 0.7), (30, 2), (5, 0.01), (80, 1), (3, 1e-30)] as [(Float, Float)] {
+            var logits = (0..<size).map { _ in Float.random(in: -spread...spread, using: &dice) }
+            if size > 20 { logits[size - 3] = -.infinity }
+            var options = SamplingOptions()
+            options.temperature = temperature
+            let maximum = logits.max() ?? 0
+            func plain(_ temperature: Double) -> [Double] {
+                let weights = logits.map { exp(Double($0 - maximum) / temperature) }
+                return weights.map { $0 / weights.reduce(0, +) }
+            }
+            let expected = plain(Double(temperature))
+            let found = try sampler.probabilities(logits.span, options: options, history: nil)
+            for (a, b) in zip(found, expected) {
+                #expect(
+                    abs(a - b) <= 1e-36 + b * (2e-6 + 1e-7 * Double(spread / max(temperature, 0.1))), "\(a) for \(b)")
+            }
+            if size > 20 { #expect(found[size - 3] == 0) }
+            if size > 1, temperature > 0.1 {
+                // The negative: another temperature is noticed.
+                let other = plain(Double(temperature) * 1.01)
+                #expect(zip(found, other).contains { abs($0 - $1) > $1 * 1e-4 })
+            }
+            let (chosen, top) = Sampler.logprobs(logits.span, of: 0, top: 7)
+            let ones = plain(1)
+            #expect(abs(Double(chosen) - log(ones[0])) < 1e-5 * max(1, Double(spread)))
+            let order = logits.indices.sorted { (logits[$0], $1) > (logits[$1], $0) }
+            #expect(top.map { Int($0.id) } == Array(order.prefix(7)))
+            // Draws at both ends stay among the tokens that can be drawn, and keep their order.
+            var last: Int32 = -1
+            for uniform in [0, 0.3, 0.5, 0.999, 0.999_999_999_999] {
+                let id = try sampler.sample(logits.span, options: options, history: nil, step: 0, uniform: uniform).id
+                #expect(found[Int(id)] > 0 && id >= last)
+                last = id
+            }
+        }
     }
 
     @Test func drawsFollowTheProbabilities() throws {
@@ -90,8 +134,23 @@ import Testing
         #expect(abs(token.top[0].logprob - -0.407606) < 1e-5)
     }
 
-    @Test(arguments: [Float.nan, .infinity]) func badLogitsAreRefused(value: Float) {
+    @Test(arguments: [Float.nan, .infinity]) func badLogitsAreRefused(value: Float) throws {
         var sampler = Sampler()
+        for (size, place) in [(40, 0), (40, 31), (40, 39), (16, 15)] {
+            var logits = [Float](repeating: 0, count: size)
+            #expect(
+                try sampler.sample(logits.span, options: .greedy(maxNewTokens: 1), history: nil, step: 4, uniform: 0).id
+                    == 0)
+            logits[place] = value
+            #expect(throws: GenerationError.notFinite(step: 4)) {
+                try sampler.sample(logits.span, options: .greedy(maxNewTokens: 1), history: nil, step: 4, uniform: 0)
+            }
+        }
+        #expect(throws: GenerationError.notFinite(step: 4)) {
+            try sampler.sample(
+                [Float](repeating: -.infinity, count: 33).span, options: SamplingOptions(), history: nil, step: 4,
+                uniform: 0)
+        }
         #expect(throws: GenerationError.notFinite(step: 4)) {
             try sampler.sample([0, value, 1].span, options: SamplingOptions(), history: nil, step: 4, uniform: 0.5)
         }

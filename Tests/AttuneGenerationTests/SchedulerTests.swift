@@ -34,6 +34,31 @@ import Testing
         #expect(last.parts.last == StepPlan.Part(id: 1, range: 28..<30, reachesEnd: true))
     }
 
+    /// However many long prompts come, and whenever: every running text has its token in every step, and a step is never larger than
+    /// the budget. So the longest pause of a stream is one step of `maxBatchedTokens` rows, whatever a row costs.
+    @Test(arguments: [16, 64, 100_000]) func noStreamWaitsLongerThanAChunk(budget: Int) {
+        var scheduler = Scheduler(rowCount: 20_000, options: options(tokens: budget, sequences: 12))
+        let streams = 0..<6
+        for id in streams { scheduler.add(RunningSequence(id: id, prompt: [1, 2, 3])) }
+        while streams.contains(where: { scheduler.sequences[$0]?.tokens.count ?? 0 < 4 }) { _ = advance(&scheduler) }
+        var largest = 0
+        var chunked = 0
+        for step in 0..<200 {
+            if step % 10 == 0, step < 150 {
+                scheduler.add(RunningSequence(id: 6 + step, prompt: [Int32](repeating: Int32(step), count: 300)))
+            }
+            let before = streams.map { scheduler.sequences[$0]?.tokens.count ?? 0 }
+            let plan = advance(&scheduler)
+            #expect(streams.map { scheduler.sequences[$0]?.tokens.count ?? 0 } == before.map { $0 + 1 }, "step \(step)")
+            largest = max(largest, plan.tokenCount)
+            chunked += plan.parts.contains { $0.range.count > 1 } ? 1 : 0
+            for part in plan.parts where part.reachesEnd && !streams.contains(part.id) { scheduler.remove(part.id) }
+        }
+        // The negative: without a budget a step is as long as the prompt, and the streams wait for all of it.
+        #expect(budget < 1000 ? largest <= budget : largest >= 300)
+        #expect(budget > 1000 ? chunked == 15 : chunked > 60)
+    }
+
     @Test func admissionIsInOrderAndBounded() {
         var scheduler = Scheduler(rowCount: 400, options: options(tokens: 100, sequences: 2))
         for id in 0..<5 { scheduler.add(RunningSequence(id: id, prompt: [1, 2])) }

@@ -22,7 +22,7 @@ final class ToyRunner: ModelRunner {
     var tokensRun: Int { rows.withLock { $0.tokens } }
     var copies: Int { rows.withLock { $0.copies } }
 
-    func run(_ batch: InferenceBatch, into logits: inout [Float]) throws {
+    func run(_ batch: InferenceBatch, _ use: (Span<Float>) -> Void) throws {
         try beforeStep?(batch)
         var adapters = [String?](repeating: nil, count: batch.tokens.count)
         for run in batch.adapters { for row in run.rows { adapters[row] = run.adapter } }
@@ -47,9 +47,11 @@ final class ToyRunner: ModelRunner {
             }
             result = batch.logitRows.map { states[Int($0)] }
         }
+        var logits = [Float](repeating: 0, count: result.count * vocabularySize)
         for (row, state) in result.enumerated() {
             Self.logits(state, into: &logits, at: row * vocabularySize)
         }
+        use(logits.span)
     }
 
     func copyCacheRows(from: Range<Int>, to: Int) {

@@ -187,14 +187,16 @@ final class ScriptedRunner: ModelRunner {
         self.beforeStep = beforeStep
     }
 
-    func run(_ batch: InferenceBatch, into logits: inout [Float]) throws {
+    func run(_ batch: InferenceBatch, _ use: (Span<Float>) -> Void) throws {
         try beforeStep(batch)
+        var logits = [Float](repeating: 0, count: batch.logitRows.count * vocabularySize)
         for (row, place) in batch.logitRows.enumerated() {
             let start = row * vocabularySize
             let value: Float = isPoisoned(batch, Int(place)) ? .nan : 0
             for column in 0..<vocabularySize { logits[start + column] = value }
             logits[start + Int(token)] += 10
         }
+        use(logits.span)
     }
 
     func copyCacheRows(from: Range<Int>, to: Int) {}
