@@ -11,7 +11,7 @@ enum ChatCompletions {
         let events = try call.service.submit(chat.request, promptParam: "messages", call)
         call.arrival?.finish()
         let head = AnswerHead(id: Call.newID("chatcmpl-"), model: chat.model)
-        guard chat.streams else {
+        guard chat.streams.isOn else {
             let result = try await call.result(of: events, n: chat.request.options.n)
             return Responder.response(answer(result, chat, head, call.service.model.tokenizer))
         }

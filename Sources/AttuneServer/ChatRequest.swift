@@ -9,8 +9,29 @@ struct PreparedChat: Sendable {
     var request: GenerationRequest
     var tools: ToolFields
     var toolFormat: ToolCallFormat
-    var streams = false
+    var streams = StreamFields()
+}
+
+/// `stream` and `stream_options`.
+struct StreamFields: Sendable {
+    /// Whether the answer comes in pieces.
+    var isOn = false
+    /// Whether a last piece tells the tokens used.
     var includesUsage = false
+    /// Whether every piece does (vLLM's `continuous_usage_stats`).
+    var isContinuous = false
+
+    init() {}
+
+    init(_ fields: Fields) throws(APIError) {
+        isOn = try fields.bool("stream") ?? false
+        guard let options = try fields.fields("stream_options") else { return }
+        guard isOn else { throw .invalid("stream_options", "needs stream: true") }
+        try options.refuseOthers(than: ["include_usage", "include_obfuscation", "continuous_usage_stats"])
+        _ = try options.bool("include_obfuscation")
+        includesUsage = try options.bool("include_usage") ?? false
+        isContinuous = try options.bool("continuous_usage_stats") ?? false && includesUsage
+    }
 }
 
 /// Members of requests that are taken for the clients' sake and change no answer.
@@ -61,14 +82,14 @@ enum ChatRequest {
         let tools = try ToolFields(fields)
         let prompt = try entry.renderer.tokens(
             Conversation(fields), tools: tools, options: try rendering(fields))
-        let form = OutputForm.joined(try OutputForm.read(fields), tools, entry.renderer.toolFormat)
-        let (streams, includesUsage) = try streaming(fields)
+        let form = OutputForm.joined(try OutputForm.read(fields), tools, entry.renderer.toolForm)
+        let streams = try StreamFields(fields)
         return PreparedChat(
             model: entry.name,
             request: GenerationRequest(
                 prompt: prompt, options: options, adapter: entry.adapter,
                 cacheSalt: try fields.string("cache_salt") ?? "", constraint: try call.service.constraint(form)),
-            tools: tools, toolFormat: entry.renderer.toolFormat, streams: streams, includesUsage: includesUsage)
+            tools: tools, toolFormat: entry.renderer.toolFormat, streams: streams)
     }
 
     private static func logprobs(_ fields: Fields) throws(APIError) -> Int? {
@@ -76,16 +97,6 @@ enum ChatRequest {
         let top = try fields.integer("top_logprobs", in: 0...SamplingOptions.Limit.logprobs)
         guard isAsked || top == nil else { throw .invalid("top_logprobs", "needs logprobs: true") }
         return isAsked ? top ?? 0 : nil
-    }
-
-    /// `stream` and `stream_options`.
-    static func streaming(_ fields: Fields) throws(APIError) -> (streams: Bool, includesUsage: Bool) {
-        let streams = try fields.bool("stream") ?? false
-        guard let options = try fields.fields("stream_options") else { return (streams, false) }
-        guard streams else { throw .invalid("stream_options", "needs stream: true") }
-        try options.refuseOthers(than: ["include_usage", "include_obfuscation"])
-        _ = try options.bool("include_obfuscation")
-        return (streams, try options.bool("include_usage") ?? false)
     }
 
     /// How the conversation is to be put.

@@ -11,6 +11,8 @@ struct ChatStream {
     /// Tokens whose text was held back; their log-probabilities go with the next piece.
     private var pendingLogs: [[JSON]]
     private var usage = Usage()
+    /// Tokens of all texts so far.
+    private var written = 0
 
     init(_ chat: PreparedChat, _ head: AnswerHead, _ tokenizer: Tokenizer) {
         self.chat = chat
@@ -32,6 +34,7 @@ struct ChatStream {
             switch event {
             case .prompt: break
             case .token(let index, let token):
+                written += 1
                 if chat.request.options.logprobs != nil { pendingLogs[index].append(TokenLog.chat(token, tokenizer)) }
                 let pieces = parts[index].consume(token.text)
                 try await send(pieces, index, to: &stream)
@@ -49,7 +52,7 @@ struct ChatStream {
             }
         }
         guard open == 0 else { throw CancellationError() }
-        if chat.includesUsage {
+        if chat.streams.includesUsage {
             var chunk = chunk([])
             chunk["usage"] = usage.json
             try await stream.send(.object(chunk))
@@ -95,7 +98,14 @@ struct ChatStream {
             (key: "created", value: JSON(head.created)), (key: "model", value: .string(head.model)),
             (key: "choices", value: .array(choices)),
         ])
-        if chat.includesUsage { object["usage"] = .null }
+        if chat.streams.isContinuous {
+            var usage = Usage()
+            usage.prompt = chat.request.prompt.count
+            usage.completion = written
+            object["usage"] = usage.json
+        } else if chat.streams.includesUsage {
+            object["usage"] = .null
+        }
         return object
     }
 }

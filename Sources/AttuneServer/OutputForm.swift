@@ -93,15 +93,14 @@ struct OutputForm: Sendable {
     }
 
     /// What tools and an output form demand together; `nil` where the answer is free.
-    static func joined(_ form: OutputForm?, _ tools: ToolFields, _ format: ToolCallFormat) -> OutputForm? {
+    static func joined(_ form: OutputForm?, _ tools: ToolFields, _ callForm: ToolCallForm) -> OutputForm? {
         guard tools.isActive else { return form }
-        let callForm = format.form
         let calls = tools.callable
-        let isParallel = tools.isParallel && format != .mistral
+        let isParallel = tools.isParallel && callForm != .mistral
         let names = JSON.array(
             calls.map { ["name": .string($0.name), "parameters": $0.parameters] }
         ).text()
-        let key = "\(format.rawValue):\(isParallel):\(names)"
+        let key = "\(callForm):\(isParallel):\(names)"
         switch tools.choice {
         case .none: return form
         case .required, .named:
@@ -114,8 +113,6 @@ struct OutputForm: Sendable {
                     grammar: .choice([.toolCalls(calls, form: callForm, isParallel: isParallel), form.grammar]),
                     source: "either:" + key + form.source, param: form.param)
             }
-            // Without a marker before calls nothing tells a call from an answer until it is read.
-            guard !callForm.prefix.isEmpty else { return nil }
             return OutputForm(
                 grammar: .textWithToolCalls(calls, form: callForm, isParallel: isParallel), source: "text:" + key,
                 param: "tools")
@@ -123,14 +120,15 @@ struct OutputForm: Sendable {
     }
 }
 
-extension ToolCallFormat {
-    /// How calls of the format are written.
-    var form: ToolCallForm {
-        switch self {
-        case .hermes: .hermes
-        case .llama3: .llama3
-        case .mistral: .mistral
-        case .json: ToolCallForm(prefix: "", suffix: "")
+extension ToolCallForm {
+    /// How calls of a format are written by the model of a template.
+    init(_ format: ToolCallFormat, templateSource source: String) {
+        switch format {
+        case .hermes: self = .hermes
+        case .llama3: self = .llama3
+        case .mistral:
+            self = source.contains("[ARGS]") ? .mistralNamed(hasID: source.contains("[CALL_ID]")) : .mistral
+        case .json: self = ToolCallForm(prefix: "", suffix: "")
         }
     }
 }

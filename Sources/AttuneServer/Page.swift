@@ -90,7 +90,9 @@ enum Page {
           }
 
           async function ask(side, text, signal) {
-            side.messages.push({ role: "user", content: text });
+            // A new conversation has messages of its own; an answer that still ends goes to the old one.
+            const messages = side.messages;
+            messages.push({ role: "user", content: text });
             bubble(side, "user", text);
             const shown = bubble(side, "assistant", "");
             const start = performance.now();
@@ -98,7 +100,7 @@ enum Page {
             try {
               const response = await fetch("v1/chat/completions", { method: "POST", signal,
                 headers: { "content-type": "application/json" },
-                body: JSON.stringify({ model: side.choice.value, messages: side.messages, stream: true,
+                body: JSON.stringify({ model: side.choice.value, messages, stream: true,
                   temperature: Number(field.temperature.value), max_tokens: Number(field.tokens.value),
                   stream_options: { include_usage: true } }) });
               if (!response.ok) throw new Error((await response.json()).error.message);
@@ -126,9 +128,9 @@ enum Page {
             } catch (error) {
               if (error.name !== "AbortError") { shown.className = "failed"; shown.textContent = error.message; }
             }
-            side.messages.push({ role: "assistant", content: answer });
+            messages.push({ role: "assistant", content: answer });
             const total = (performance.now() - start) / 1000;
-            if (usage) side.note.textContent = usage.completion_tokens + " tokens in " + total.toFixed(2)
+            if (usage && messages === side.messages) side.note.textContent = usage.completion_tokens + " tokens in " + total.toFixed(2)
               + " s, the first after " + ((first - start) / 1000).toFixed(2) + " s";
           }
 

@@ -1,5 +1,6 @@
 import Attune
 import AttuneData
+import AttuneGeneration
 import AttuneJSON
 import AttuneText
 
@@ -14,8 +15,9 @@ struct PromptRenderer: Sendable {
 
     private let form: Form
     private let tokenizer: Tokenizer
-    /// How the model writes tool calls.
+    /// How the model writes tool calls, for reading them and for demanding them.
     let toolFormat: ToolCallFormat
+    let toolForm: ToolCallForm
     /// For the line at the start.
     let description: String
     /// Instructions of the training rows, whose messages are parted into instruction and input.
@@ -34,10 +36,15 @@ struct PromptRenderer: Sendable {
     }
 
     /// A chat template.
-    init(template: ChatTemplate, withTools: ChatTemplate, variables: JSONObject, tokenizer: Tokenizer) {
+    /// - Parameter toolFormat: how calls are written; read off the template where not given.
+    init(
+        template: ChatTemplate, withTools: ChatTemplate, variables: JSONObject, tokenizer: Tokenizer,
+        toolFormat: ToolCallFormat? = nil, description: String = "the model's chat template"
+    ) {
         form = .template(template, withTools: withTools, variables: variables)
-        toolFormat = ToolCallFormat(templateSource: withTools.source)
-        description = "the model's chat template"
+        self.toolFormat = toolFormat ?? ToolCallFormat(templateSource: withTools.source)
+        toolForm = ToolCallForm(self.toolFormat, templateSource: withTools.source)
+        self.description = "\(description), tool calls as \(self.toolFormat.rawValue)"
         instructions = []
         self.tokenizer = tokenizer
     }
@@ -46,6 +53,7 @@ struct PromptRenderer: Sendable {
     init(form: PromptForm, name: String, instructions: [String], encoder: RowEncoder, tokenizer: Tokenizer) {
         self.form = .prompt(form, encoder, name: name)
         toolFormat = .json
+        toolForm = ToolCallForm(.json, templateSource: "")
         description = "the prompt form '\(name)'"
         self.instructions = instructions.sorted { $0.utf8.count > $1.utf8.count }
         self.tokenizer = tokenizer

@@ -43,14 +43,15 @@ struct Responder: HTTPResponder {
             response = Self.response(.internal(id))
         }
         if request.method == .head { response = response.createHeadResponse() }
+        let time = Int((ContinuousClock.now - start) / .milliseconds(1))
         if let name = HTTPField.Name("x-request-id") { response.headers[name] = id }
+        if let name = HTTPField.Name("openai-processing-ms") { response.headers[name] = "\(time)" }
         response.headers[.xContentTypeOptions] = "nosniff"
         service.count(status: response.status.code)
         if service.options.logsRequests {
-            let time = (ContinuousClock.now - start) / .milliseconds(1)
             let path = LogText.escaped(Self.path(request), limit: 100)
             service.log.write(
-                "\(id) \(request.method.rawValue) \(path) \(response.status.code) \(Int(time)) ms")
+                "\(id) \(request.method.rawValue) \(path) \(response.status.code) \(time) ms")
         }
         return response
     }
@@ -76,9 +77,13 @@ struct Responder: HTTPResponder {
         }
         let salt = service.keys.count > 1 ? "key \(place)\n" : ""
         let isRead = request.method == .get || request.method == .head
-        if isRead, let route = reads[path] {
-            return try await route(
-                .null, Call(id: id, connection: connection, salt: salt, service: service, arrival: nil))
+        if isRead {
+            let call = Call(id: id, connection: connection, salt: salt, service: service, arrival: nil)
+            if let route = reads[path] { return try await route(.null, call) }
+            let models = "/v1/models/"
+            if path.utf8.starts(with: models.utf8), path.utf8.count > models.utf8.count {
+                return try Status.model(String(path.dropFirst(models.count)), call)
+            }
         }
         if request.method == .post, let route = writes[path] {
             let arrival = try service.beginArrival()
@@ -151,7 +156,10 @@ struct Responder: HTTPResponder {
     static func response(_ error: APIError) -> Response {
         var response = Self.response(error.json, status: error.status)
         if let seconds = error.retryAfter { response.headers[.retryAfter] = "\(seconds)" }
-        if error.status == 401 { response.headers[.wwwAuthenticate] = "Bearer, Basic realm=\"attune\"" }
+        if error.status == 401 {
+            // A line each: Chromium reads one challenge a line, and asks its user for the key only where it finds Basic.
+            response.headers[values: .wwwAuthenticate] = ["Bearer", "Basic realm=\"attune\""]
+        }
         return response
     }
 

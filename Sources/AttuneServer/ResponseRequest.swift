@@ -47,8 +47,8 @@ enum ResponseRequest {
         if let text = try fields.fields("text"), let format = try text.fields("format") {
             form = try OutputForm.responseFormat(format)
         }
-        form = OutputForm.joined(form, tools, entry.renderer.toolFormat)
-        let streams = try fields.bool("stream") ?? false
+        form = OutputForm.joined(form, tools, entry.renderer.toolForm)
+        let streams = try StreamFields(fields)
         let chat = PreparedChat(
             model: entry.name,
             request: GenerationRequest(

@@ -9,7 +9,7 @@ enum Responses {
         let events = try call.service.submit(prepared.chat.request, promptParam: "input", call)
         call.arrival?.finish()
         let head = AnswerHead(id: Call.newID("resp_"), model: prepared.chat.model)
-        guard prepared.chat.streams else {
+        guard prepared.chat.streams.isOn else {
             let result = try await call.result(of: events, n: 1)
             var writer = ResponseStream(prepared, head, call)
             for token in result.texts[0].tokens { _ = writer.take(token) }

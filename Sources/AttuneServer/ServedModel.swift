@@ -185,6 +185,13 @@ public final class ServedModel: Sendable {
     private static func renderer(
         _ model: LanguageModel, folder: String, _ options: ServedModelOptions
     ) throws -> PromptRenderer {
+        if let source = options.chatTemplate {
+            // The operator's own choice, as a prompt template would be: no contract speaks about it.
+            let template = try ChatTemplate(source: source)
+            return PromptRenderer(
+                template: template, withTools: template, variables: model.templates.specialTokens,
+                tokenizer: model.tokenizer, toolFormat: options.toolFormat, description: "the chat template given")
+        }
         let own = try PromptContract(folder: folder)
         let contract = try own ?? PromptContract(folder: model.directory.path)
         let template = try model.renderer()
@@ -204,6 +211,6 @@ public final class ServedModel: Sendable {
         let tools = model.templates.source(hasTools: true) ?? plain
         return PromptRenderer(
             template: try ChatTemplate(source: plain), withTools: try ChatTemplate(source: tools),
-            variables: model.templates.specialTokens, tokenizer: model.tokenizer)
+            variables: model.templates.specialTokens, tokenizer: model.tokenizer, toolFormat: options.toolFormat)
     }
 }

@@ -1,5 +1,6 @@
 import AttuneModels
 import AttuneTensor
+import AttuneText
 
 /// What a server is started with; the names follow vLLM's flags.
 public struct ServerOptions: Sendable {
@@ -46,6 +47,10 @@ public struct ServedModelOptions: Sendable {
     public var isRandom = false
     /// `prompt_template` by name or file, in place of the contract's.
     public var promptTemplate: String?
+    /// Source of a chat template in place of the model's; with `promptTemplate` there is none.
+    public var chatTemplate: String?
+    /// How tool calls are written; `nil` reads it off the chat template.
+    public var toolFormat: ToolCallFormat?
     /// Tokens of a text; `nil` for as many as model and cache allow.
     public var maxModelLength: Int?
     /// Texts at once.

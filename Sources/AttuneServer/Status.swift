@@ -1,5 +1,6 @@
 import Attune
 import AttuneJSON
+import Foundation
 import Hummingbird
 
 /// What the server says of itself.
@@ -21,14 +22,22 @@ enum Status {
 
     @Sendable static func models(_: JSON, _ call: Call) async throws -> Response {
         let model = call.service.model
-        let base = model.entries[0].name
-        let list = model.entries.map { entry -> JSON in
-            [
-                "id": .string(entry.name), "object": "model", "created": JSON(model.created), "owned_by": "attune",
-                "root": .string(entry.root), "parent": entry.adapter == nil ? .null : .string(base),
-                "max_model_len": JSON(model.maxModelLength),
-            ]
-        }
-        return Responder.response(["object": "list", "data": .array(list)])
+        return Responder.response(["object": "list", "data": .array(model.entries.map { json($0, model) })])
+    }
+
+    /// One of them by its name, percent-encoded as clients do with `./merged_model`.
+    /// - Throws: `APIError` 404.
+    static func model(_ encodedName: String, _ call: Call) throws(APIError) -> Response {
+        let model = call.service.model
+        return Responder.response(json(try model.entry(encodedName.removingPercentEncoding ?? encodedName), model))
+    }
+
+    private static func json(_ entry: ServedModel.Entry, _ model: ServedModel) -> JSON {
+        [
+            "id": .string(entry.name), "object": "model", "created": JSON(model.created), "owned_by": "attune",
+            "root": .string(entry.root),
+            "parent": entry.adapter == nil ? .null : .string(model.entries[0].name),
+            "max_model_len": JSON(model.maxModelLength),
+        ]
     }
 }

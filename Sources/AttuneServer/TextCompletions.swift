@@ -19,8 +19,7 @@ enum TextCompletions {
         var requests: [GenerationRequest]
         /// What an echo shows of each prompt; `nil` without echo.
         var echoes: [String]?
-        var streams: Bool
-        var includesUsage: Bool
+        var streams: StreamFields
 
         /// Texts a prompt.
         var n: Int { requests[0].options.n }
@@ -33,7 +32,7 @@ enum TextCompletions {
         call.arrival?.finish()
         let head = AnswerHead(id: Call.newID("cmpl-"), model: prepared.model)
         let tokenizer = call.service.model.tokenizer
-        guard prepared.streams else {
+        guard prepared.streams.isOn else {
             var choices: [JSON] = []
             var usage = Usage()
             for (place, stream) in streams.enumerated() {
@@ -82,14 +81,14 @@ enum TextCompletions {
         let adds = try fields.bool("add_special_tokens") ?? true
         let prompts = try prompts(fields, model, addSpecialTokens: adds)
         let constraint = try call.service.constraint(try OutputForm.read(fields))
-        let (streams, includesUsage) = try ChatRequest.streaming(fields)
+        let streams = try StreamFields(fields)
         let salt = try fields.string("cache_salt") ?? ""
         return Prepared(
             model: entry.name,
             requests: prompts.map {
                 GenerationRequest(
                     prompt: $0.ids, options: options, adapter: entry.adapter, cacheSalt: salt, constraint: constraint)
-            }, echoes: echoes ? prompts.map(\.text) : nil, streams: streams, includesUsage: includesUsage)
+            }, echoes: echoes ? prompts.map(\.text) : nil, streams: streams)
     }
 
     /// A text, several, a list of token ids, or several lists.
@@ -148,14 +147,22 @@ enum TextCompletions {
         _ call: Call, to out: inout EventStream
     ) async throws {
         let tokenizer = call.service.model.tokenizer
-        let noUsage: JSON? = prepared.includesUsage ? .null : nil
         var total = Usage()
+        var written = 0
+        func usageSoFar(_ place: Int) -> JSON? {
+            guard prepared.streams.isContinuous else { return prepared.streams.includesUsage ? .null : nil }
+            var usage = Usage()
+            usage.prompt = prepared.requests[...place].reduce(0) { $0 + $1.prompt.count }
+            usage.completion = written
+            return usage.json
+        }
+        func chunk(_ choice: JSON, _ place: Int) -> JSON { object(head, [choice], usage: usageSoFar(place)) }
         for (place, events) in streams.enumerated() {
             let first = place * prepared.n
             var logs = [CompletionLog](repeating: CompletionLog(tokenizer), count: prepared.n)
             if let echo = prepared.echoes?[place], !prepared.wantsLogprobs {
                 for index in 0..<prepared.n {
-                    try await out.send(object(head, [choice(first + index, echo, .null, nil)], usage: noUsage))
+                    try await out.send(chunk(choice(first + index, echo, .null, nil), place))
                 }
             }
             var usage = Usage()
@@ -167,13 +174,14 @@ enum TextCompletions {
                     for index in 0..<prepared.n {
                         logs[index].append(tokens)
                         let json = logs[index].take()
-                        try await out.send(object(head, [choice(first + index, echo, json, nil)], usage: noUsage))
+                        try await out.send(chunk(choice(first + index, echo, json, nil), place))
                     }
                 case .token(let index, let token):
+                    written += 1
                     logs[index].append([token])
                     guard !token.text.isEmpty else { continue }
                     let json = prepared.wantsLogprobs ? logs[index].take() : .null
-                    try await out.send(object(head, [choice(first + index, token.text, json, nil)], usage: noUsage))
+                    try await out.send(chunk(choice(first + index, token.text, json, nil), place))
                 case .finished(let index, let finish):
                     open -= 1
                     usage.add(finish.usage)
@@ -184,7 +192,7 @@ enum TextCompletions {
                     }
                     let json = prepared.wantsLogprobs ? logs[index].take() : .null
                     try await out.send(
-                        object(head, [choice(first + index, finish.text, json, finish.reason)], usage: noUsage))
+                        chunk(choice(first + index, finish.text, json, finish.reason), place))
                 }
             }
             guard open == 0 else { throw CancellationError() }
@@ -192,7 +200,7 @@ enum TextCompletions {
             total.completion += usage.completion
             total.cached += usage.cached
         }
-        if prepared.includesUsage { try await out.send(object(head, [], usage: total.json)) }
+        if prepared.streams.includesUsage { try await out.send(object(head, [], usage: total.json)) }
         try await out.sendDone()
     }
 }

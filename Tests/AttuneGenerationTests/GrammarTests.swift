@@ -184,7 +184,27 @@ enum Walk {
             #expect(parsed["arguments"] != nil)
         }
         let llama = try Grammar.toolCalls(tools, form: .llama3).compiled(for: Walk.trie)
-        #expect(try Walk.accepts(llama, #"{"name": "get_weather", "parameters": {"city":"x","days":3}}"#))
+        let bare = #"{"name": "get_weather", "parameters": {"city":"x","days":3}}"#
+        #expect(try Walk.accepts(llama, bare))
+        // Offered without a marker: text or whole calls, and nothing that only looks like one.
+        let offered = try Grammar.textWithToolCalls(tools, form: .llama3).compiled(for: Walk.trie)
+        for text in [
+            bare, bare + "; " + bare, "<|python_tag|>" + bare, "", " \n", "Say {x}", "< 5", "  <b>", "<", "Köln",
+        ] {
+            #expect(try Walk.accepts(offered, text) == (text != "<"), "\(text)")
+        }
+        for text in [#"{"name": "other""#, #"{"city": "x"}"#, "[1]", "  {", "<|python_tag|>x", "\n[", bare + "x"] {
+            #expect(try !Walk.accepts(offered, text), "\(text)")
+        }
+        let marks = try Grammar.toolCalls(tools, form: .mistralNamed(hasID: false), isParallel: true).compiled(
+            for: Walk.trie)
+        let one = #"[TOOL_CALLS]get_weather[ARGS]{"city":"x"}"#
+        #expect(try Walk.accepts(marks, one) && Walk.accepts(marks, one + one))
+        #expect(try !Walk.accepts(marks, #"[TOOL_CALLS]other[ARGS]{}"#))
+        #expect(try !Walk.accepts(marks, #"[TOOL_CALLS]get_weather[ARGS]{}"#))
+        let ids = try Grammar.textWithToolCalls(tools, form: .mistralNamed(hasID: true)).compiled(for: Walk.trie)
+        #expect(try Walk.accepts(ids, #"Well [TOOL_CALLS]get_weather[CALL_ID]abcDEF123[ARGS]{"city":"x"}"#))
+        #expect(try !Walk.accepts(ids, one))
     }
 
     @Test func aFullAutomatonIsReplacedUnderWay() throws {

@@ -1,4 +1,6 @@
 import AttuneJSON
+import AttuneServer
+import AttuneText
 import Foundation
 import Testing
 
@@ -64,6 +66,12 @@ import Testing
         #expect(
             last["choices"] == [] && last["usage"]?["completion_tokens"] == whole.json["usage"]?["completion_tokens"])
         #expect(events.dropLast().allSatisfy { $0["usage"]?.isNull == true })
+        streamed["stream_options"] = ["include_usage": true, "continuous_usage_stats": true]
+        let counted = try await server.chat(.object(streamed), stream: true).events().events
+        let counts = counted.map { $0["usage"]?["completion_tokens"]?.intValue ?? -1 }
+        #expect(
+            counts.first == 0 && counts == counts.sorted()
+                && counts.last == last["usage"]?["completion_tokens"]?.intValue)
         let silent = try await server.chat(["max_tokens": 2], stream: true).events()
         #expect(silent.events.allSatisfy { $0["usage"] == nil })
     }
@@ -211,6 +219,47 @@ import Testing
             #expect(name == "get_weather" && id?.hasPrefix("call_") == true && end?.stringValue == reason)
             let parsed = try JSON(parsing: arguments)
             #expect(["Paris", "Oslo"].contains(parsed["city"]?.stringValue) && parsed["celsius"]?.boolValue != nil)
+        }
+    }
+
+    /// The way calls are demanded is the way the template shows them.
+    @Test(
+        arguments: [
+            ("[TOOL_CALLS]{{ m.x }}[ARGS]", "mistral", nil),
+            ("[TOOL_CALLS]{{ m.x }}[CALL_ID]{{ m.id }}[ARGS]", "mistral", nil),
+            ("[TOOL_CALLS][{{ m.x }}]", "mistral", nil), ("<|python_tag|>", "llama3", nil), ("", "json", nil),
+            ("", "hermes", ToolCallFormat.hermes),
+        ] as [(String, String, ToolCallFormat?)])
+    func callsFollowTheTemplate(shown: String, format: String, given: ToolCallFormat?) async throws {
+        let model = try TestServer.tinyModel {
+            $0.chatTemplate = "{# \(shown) #}{% for m in messages %}{{ m.content }}{% endfor %}{{ tools | tojson }}"
+            $0.toolFormat = given
+        }
+        #expect(model.startLines.contains { $0.hasSuffix("the chat template given, tool calls as \(format)") })
+        let server = try await TestServer.start(model)
+        defer { Task { try await server.stop() } }
+        let answer = try await server.chat([
+            "tools": [Self.weather], "tool_choice": "required", "max_tokens": 150, "parallel_tool_calls": false,
+        ])
+        let choice = answer.json["choices"]?[0]
+        let call = choice?["message"]?["tool_calls"]?[0]
+        #expect(
+            choice?["finish_reason"] == "tool_calls" && call?["function"]?["name"] == "get_weather", "\(answer.text)")
+        let arguments = try JSON(parsing: call?["function"]?["arguments"]?.stringValue ?? "")
+        #expect(["Paris", "Oslo"].contains(arguments["city"]?.stringValue))
+        // Offered only, an answer is text or whole calls.
+        for seed in 0..<6 {
+            let free = try await server.chat([
+                "tools": [Self.weather], "max_tokens": 60, "temperature": 2, "seed": JSON(seed),
+                "logit_bias": ["\(seed % 2 == 0 ? 92 : 5)": 50],
+            ])
+            let message = free.json["choices"]?[0]?["message"]
+            for call in message?["tool_calls"]?.arrayValue ?? []
+            where free.json["choices"]?[0]?["finish_reason"] != "length" {
+                let text = call["function"]?["arguments"]?.stringValue ?? ""
+                #expect((try? JSON(parsing: text))?["city"] != nil, "\(free.text)")
+            }
+            #expect(free.status == 200, "\(free.text)")
         }
     }
 

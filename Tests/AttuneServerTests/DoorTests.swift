@@ -5,7 +5,7 @@ import Testing
 
 /// Keys, paths, methods and heads.
 @Suite struct DoorTests {
-    private static let reads = ["/", "/version", "/metrics", "/v1/models"]
+    private static let reads = ["/", "/version", "/metrics", "/v1/models", "/v1/models/tiny"]
     private static let writes = [
         "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/tokenize", "/detokenize",
     ]
@@ -37,10 +37,21 @@ import Testing
             for header in headers {
                 let answer = try await server.get(path, headers: header)
                 #expect(answer.status == 401 && answer.error["code"] == "invalid_api_key", "\(path) \(header)")
-                #expect(answer.headers["www-authenticate"]?.contains("Bearer") == true)
+                #expect(answer.headers["www-authenticate"] == "Bearer\nBasic realm=\"attune\"")
             }
         }
         #expect(try await server.get("/health").status == 200)
+        // HTTP/2 is not spoken, with prior knowledge or after an upgrade.
+        let preface = try await Wire.away { [port = server.port] in
+            let wire = try Wire(port: port)
+            wire.send(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+            return (try? wire.head().status) ?? 0
+        }
+        #expect(preface == 0 || preface == 400 || preface == 401 || preface == 505, "\(preface)")
+        let upgrade = try await server.get(
+            "/v1/models",
+            headers: [("connection", "upgrade, http2-settings"), ("upgrade", "h2c"), ("http2-settings", "")])
+        #expect(upgrade.status == 401)
         // The negative: with either key, as bearer or as a browser's password, the same routes open.
         for header in [
             "Bearer secret-one", "bearer secret-two", "Basic " + Data("me:secret-two".utf8).base64EncodedString(),
@@ -70,10 +81,22 @@ import Testing
         let server = try await TestServer.shared.value
         for path in [
             "/v1", "//v1/models", "/v1/models/", "/V1/models", "/v1/%6dodels", "/../etc/passwd", "/etc/passwd",
+            "/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/v1/responses/resp_1",
         ] {
             let answer = try await server.get(path)
             #expect(answer.status == 404 && answer.error["code"] == "not_found", "\(path): \(answer.status)")
         }
+        for path in ["/v1/load_lora_adapter", "/v1/unload_lora_adapter"] {
+            let answer = try await server.post(path, ["lora_name": "x", "lora_path": "/etc"])
+            #expect(answer.status == 404, "adapters are named at the start only")
+        }
+        for name in ["other", "tiny%20", "%2e%2e%2fetc%2fpasswd", "tiny/"] {
+            let answer = try await server.get("/v1/models/" + name)
+            #expect(answer.status == 404 && answer.error["code"] == "model_not_found", "\(name): \(answer.status)")
+        }
+        let one = try await server.get("/v1/models/%74iny")
+        #expect(one.status == 200 && one.json["id"] == "tiny" && one.json["object"] == "model")
+        #expect(one.headers["openai-processing-ms"].flatMap { Int($0) } != nil)
         let wrong = try await server.get("/v1/chat/completions")
         #expect(wrong.status == 405 && wrong.headers["allow"] == "POST")
         let other = try await server.post("/v1/models", [:])
@@ -190,6 +213,41 @@ import Testing
             }
             #expect(time < .seconds(5), "\(start): \(time)")
         }
+        // A head that comes drop by drop is not more alive than one that does not come.
+        let dripped = try await Wire.away { [port = server.port] in
+            let wire = try Wire(port: port)
+            let begin = ContinuousClock.now
+            for byte in "GET /health HTTP/1.1\r\nx-slow: ".utf8 + [UInt8](repeating: 97, count: 100) {
+                guard wire.send([byte]), ContinuousClock.now - begin < .seconds(8) else { break }
+                Thread.sleep(forTimeInterval: 0.1)
+            }
+            return ContinuousClock.now - begin
+        }
+        #expect(dripped < .seconds(5), "\(dripped)")
         #expect(try await server.get("/health").status == 200)
+    }
+
+    @Test func connectionsAreCounted() async throws {
+        let server = try await TestServer.start(TestServer.tinyModel()) { $0.maxConnections = 2 }
+        defer { Task { try await server.stop() } }
+        let port = server.port
+        let held = try await Wire.away {
+            try (0..<2).map { _ in
+                let wire = try Wire(port: port)
+                wire.send(Wire.bytes("GET", "/health"))
+                _ = try wire.answer()
+                return wire
+            }
+        }
+        let answered = Atomic64()
+        let third = Task {
+            let answer = try await server.get("/health")
+            answered.add()
+            return answer.status
+        }
+        try await Task.sleep(for: .milliseconds(400))
+        #expect(answered.value == 0)
+        held[0].disconnect()
+        #expect(try await third.value == 200)
     }
 }

@@ -58,7 +58,13 @@ import Testing
             add(path, "guided_json", [5, "no json", ["type": "nothing"]])
             add(path, "stream_options", [["include_usage": true]])
             add(path, "skip_special_tokens", [false, "x"])
-            add(path, "frobnicate", [1], param: "frobnicate")
+            add(path, "stream_options", [["include_usage": true, "continuous_usage_stats": true]])
+            // What other servers take and this one must not pass over in silence.
+            for name in [
+                "frobnicate", "prompt_embeds", "chat_template", "documents", "mm_processor_kwargs", "lora_request",
+            ] {
+                add(path, name, [1])
+            }
         }
         let chat = "/v1/chat/completions"
         add(chat, "messages", ["hello", [], [:]])

@@ -17,6 +17,7 @@ final class Wire: @unchecked Sendable {
     /// An answer.
     struct Answer: Sendable {
         var status: Int
+        /// By lowercased name; lines of one name parted by line breaks.
         var headers: [String: String]
         var body: [UInt8]
 
@@ -122,13 +123,13 @@ final class Wire: @unchecked Sendable {
                 let lines = String(decoding: buffer[..<end.lowerBound], as: UTF8.self).components(separatedBy: "\r\n")
                 buffer.removeFirst(end.upperBound)
                 let status = lines[0].split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-                var headers: [String: String] = [:]
+                var headers: [String: [String]] = [:]
                 for line in lines.dropFirst() {
                     let parts = line.split(separator: ":", maxSplits: 1)
-                    headers[parts[0].lowercased()] =
-                        parts.count > 1 ? parts[1].trimmingCharacters(in: .whitespaces) : ""
+                    let value = parts.count > 1 ? parts[1].trimmingCharacters(in: .whitespaces) : ""
+                    headers[parts[0].lowercased(), default: []].append(value)
                 }
-                return Answer(status: status, headers: headers, body: [])
+                return Answer(status: status, headers: headers.mapValues { $0.joined(separator: "\n") }, body: [])
             }
             guard fill() else { throw Broken(text: "closed before an answer") }
         }

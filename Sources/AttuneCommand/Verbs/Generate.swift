@@ -21,6 +21,8 @@ struct Generate: ParsableCommand {
     var input: String?
     @Option(help: "JSON lines with prompt, tokens, instruction/input or messages.")
     var prompts: String?
+    @Option(help: "A file for the answers as JSON lines, in the order of the prompts; it appears when all are there.")
+    var output: String?
     @Option(help: "tutorial, alpaca, alpaca_newline, chat, text or a template file.")
     var promptTemplate: String?
     @Option(help: "Tokens an answer may have.")
@@ -54,15 +56,36 @@ struct Generate: ParsableCommand {
                 model, template: promptTemplate, adapterFolder: modelOptions.adapter, maxSequences: maxNumSeqs,
                 reusesPrefixes: enablePrefixCaching, adapters: adapters)
             let questions = try questions(answering, vocabularySize: model.configuration.vocabularySize)
+            let log = modelOptions.machine.log
+            let start = ContinuousClock.now
             let answers = try answering.answer(
-                questions.map(\.tokens), options: options, adapter: modelOptions.adapterName)
-            for (question, answer) in zip(questions, answers) {
+                questions.map(\.tokens), options: options, adapter: modelOptions.adapterName
+            ) { count in
+                guard questions.count > 1 else { return }
+                if log.isTerminal {
+                    log.passing("\(count) of \(questions.count) answers")
+                } else if count * 10 / questions.count > (count - 1) * 10 / questions.count {
+                    log.line("\(count) of \(questions.count) answers")
+                }
+            }
+            log.clear()
+            if questions.count > 1 {
+                let seconds = start.duration(to: .now) / .seconds(1)
+                let written = answers.reduce(0) { $0 + $1.ids.count }
+                log.line("\(questions.count) answers, \(written) tokens, \(Int(Double(written) / seconds)) tokens/s")
+            }
+            let lines = zip(questions, answers).map { question, answer -> JSON in
+                [
+                    "prompt": JSON(question.text), "text": JSON(answer.text),
+                    "tokens": .array(answer.ids.map { JSON(Int($0)) }),
+                    "finish_reason": JSON(answer.finish?.reason.rawValue ?? ""),
+                ]
+            }
+            if let output {
+                return try AtomicFile.write(lines.flatMap { $0.utf8() + [UInt8(ascii: "\n")] }, to: output)
+            }
+            for (answer, line) in zip(answers, lines) {
                 if json {
-                    let line: JSON = [
-                        "prompt": JSON(question.text), "text": JSON(answer.text),
-                        "tokens": .array(answer.ids.map { JSON(Int($0)) }),
-                        "finish_reason": JSON(answer.finish?.reason.rawValue ?? ""),
-                    ]
                     print(line.text())
                 } else {
                     print(answer.text.trimmingCharacters(in: .whitespacesAndNewlines))

@@ -13,8 +13,12 @@ struct Serve: AsyncParsableCommand {
             """)
 
     @Argument(help: "A model folder, or a cached hub name. Also the model's name in requests.")
-    var model: String
-    @Option(help: "A PEFT folder under a name of its own, NAME=DIR; may be repeated.")
+    var model: String?
+    @Option(name: .customLong("model"), help: "The same, in the spelling of vLLM's api_server.")
+    var modelOption: String?
+    @Option(
+        name: [.long, .customLong("lora-modules")],
+        help: "A PEFT folder under a name of its own, NAME=DIR; may be repeated.")
     var adapter: [String] = []
     @Option(help: "A name for the model in requests instead; may be repeated, the first stands in answers.")
     var servedModelName: [String] = []
@@ -43,6 +47,11 @@ struct Serve: AsyncParsableCommand {
     var generationConfig = "auto"
     @Option(help: "tutorial, alpaca, alpaca_newline, chat, text or a template file, in place of the model's own.")
     var promptTemplate: String?
+    @Option(help: "A file with a chat template in place of the model's own.")
+    var chatTemplate: String?
+    @Option(
+        help: "How the model writes tool calls: auto reads it off the chat template; hermes, llama3, mistral, json.")
+    var toolCallParser = "auto"
     @Option(help: "auto, or dummy for random weights.")
     var loadFormat = "auto"
     @Option(help: "Texts that may wait before requests are answered with 429.")
@@ -58,7 +67,8 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         try await Failure.guarding {
-            let (server, model) = try start()
+            let name = try typedModel()
+            let (server, model) = try start(name)
             for line in model.startLines { machine.log.line(line) }
             StopSignal.install()
             let watcher = Task {
@@ -67,7 +77,6 @@ struct Serve: AsyncParsableCommand {
             }
             defer { watcher.cancel() }
             let host = host
-            let name = self.model
             try await server.run { port in
                 let shown = host.contains(":") ? "[\(host)]" : host
                 print("Attune serves \(name) at http://\(shown):\(port)/v1")
@@ -78,7 +87,14 @@ struct Serve: AsyncParsableCommand {
         }
     }
 
-    private func start() throws -> (ModelServer, ServedModel) {
+    private func typedModel() throws -> String {
+        guard (model == nil) != (modelOption == nil), let name = model ?? modelOption else {
+            throw CommandError.usage("serve: give one MODEL, a folder or a cached hub name")
+        }
+        return name
+    }
+
+    private func start(_ name: String) throws -> (ModelServer, ServedModel) {
         var options = ServerOptions()
         options.host = host
         options.port = try inRange(port, 0...65_535, "--port")
@@ -93,6 +109,8 @@ struct Serve: AsyncParsableCommand {
         opening.dtype = try weights.computeType()
         opening.quantization = try weights.quantizationChoice()
         opening.promptTemplate = promptTemplate
+        opening.chatTemplate = try chatTemplateSource()
+        opening.toolFormat = try toolFormat()
         opening.maxModelLength = try maxModelLen.map { try inRange($0, 1...(1 << 24), "--max-model-len") }
         opening.maxSequences = try inRange(maxNumSeqs, 1...4096, "--max-num-seqs")
         opening.maxBatchedTokens = try inRange(maxNumBatchedTokens, 1...65_536, "--max-num-batched-tokens")
@@ -102,8 +120,21 @@ struct Serve: AsyncParsableCommand {
         opening.maxWaitingTokens = try inRange(maxWaitingTokens, 1...(1 << 40), "--max-waiting-tokens")
         opening.usesGenerationConfig = try choice(generationConfig, ["auto", "vllm"], "--generation-config") == "auto"
         opening.isRandom = try choice(loadFormat, ["auto", "dummy"], "--load-format") == "dummy"
-        let model = try ServedModel.open(model, opening, backend: try machine.makeBackend())
+        let model = try ServedModel.open(name, opening, backend: try machine.makeBackend())
         return (ModelServer(model, options), model)
+    }
+
+    private func chatTemplateSource() throws -> String? {
+        guard let file = chatTemplate else { return nil }
+        guard promptTemplate == nil else {
+            throw CommandError.usage("--chat-template stands beside --prompt-template; give one")
+        }
+        return String(decoding: try WholeFile.read(file, limit: 1 << 20), as: UTF8.self)
+    }
+
+    private func toolFormat() throws -> ToolCallFormat? {
+        let names = ["auto"] + ToolCallFormat.allCases.map(\.rawValue)
+        return ToolCallFormat(rawValue: try choice(toolCallParser, names, "--tool-call-parser"))
     }
 
     private func keys() throws -> [String] {

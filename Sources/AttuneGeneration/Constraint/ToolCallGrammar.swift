@@ -12,17 +12,23 @@ public struct ToolCallForm: Sendable, Equatable {
     public var argumentsKey: String
     /// Stands between the calls of one answer.
     public var separator: String
+    /// Stands between a bare name and its arguments (`[ARGS]`); `nil` where both are members of one object.
+    public var nameEnd: String?
+    /// Stands between the name and an id of nine letters and digits (`[CALL_ID]`), where the form has ids.
+    public var idMark: String?
 
     /// Joins the parts.
     public init(
         prefix: String, suffix: String, nameKey: String = "name", argumentsKey: String = "arguments",
-        separator: String = "\n"
+        separator: String = "\n", nameEnd: String? = nil, idMark: String? = nil
     ) {
         self.prefix = prefix
         self.suffix = suffix
         self.nameKey = nameKey
         self.argumentsKey = argumentsKey
         self.separator = separator
+        self.nameEnd = nameEnd
+        self.idMark = idMark
     }
 
     /// Hermes and Qwen.
@@ -31,6 +37,11 @@ public struct ToolCallForm: Sendable, Equatable {
     public static let llama3 = ToolCallForm(prefix: "", suffix: "", argumentsKey: "parameters", separator: "; ")
     /// Mistral: one list behind a marker; made for one call at a time.
     public static let mistral = ToolCallForm(prefix: "[TOOL_CALLS][", suffix: "]", separator: "")
+    /// Mistral since 2025: name, perhaps an id, and arguments behind marks of their own.
+    public static func mistralNamed(hasID: Bool) -> ToolCallForm {
+        ToolCallForm(
+            prefix: "[TOOL_CALLS]", suffix: "", separator: "", nameEnd: "[ARGS]", idMark: hasID ? "[CALL_ID]" : nil)
+    }
 }
 
 /// A tool as grammars need it.
@@ -48,11 +59,15 @@ public struct ToolSignature: Sendable {
 }
 
 extension Grammar {
-    /// The object of one call: a listed name with arguments that satisfy its schema.
+    /// One call without what stands around it: a listed name with arguments that satisfy its schema.
     public static func toolCallObject(_ tools: [ToolSignature], form: ToolCallForm) -> Grammar {
         .choice(
             tools.map { tool in
-                .sequence([
+                if let end = form.nameEnd {
+                    let id = form.idMark.map { [Grammar.literal($0), .regex("[a-zA-Z0-9]{9}")] } ?? []
+                    return .sequence([.literal(tool.name)] + id + [.literal(end), .json(schema: tool.parameters)])
+                }
+                return .sequence([
                     .literal("{\"\(form.nameKey)\": "), .literal(JSON.string(tool.name).text()),
                     .literal(", \"\(form.argumentsKey)\": "), .json(schema: tool.parameters), .literal("}"),
                 ])
@@ -72,11 +87,22 @@ extension Grammar {
         ])
     }
 
-    /// Free text in which every call that begins is a valid one (`tool_choice: auto`); needs a form with a prefix.
+    /// Free text in which every call that begins is a valid one (`tool_choice: auto`).
+    ///
+    /// Where calls have no marker before them, whatever opens with a bracket is one, so that no answer is half a call.
     public static func textWithToolCalls(
         _ tools: [ToolSignature], form: ToolCallForm, isParallel: Bool = true
     ) -> Grammar {
-        let call = Grammar.sequence([toolCallObject(tools, form: form), .literal(form.suffix)])
-        return .text(triggers: [Trigger(form.prefix, then: call)], repeats: isParallel)
+        guard form.prefix.isEmpty else {
+            let call = Grammar.sequence([toolCallObject(tools, form: form), .literal(form.suffix)])
+            return .text(triggers: [Trigger(form.prefix, then: call)], repeats: isParallel)
+        }
+        let calls = toolCalls(tools, form: form, isParallel: isParallel)
+        let tag = "<|python_tag|>"
+        let rest = Grammar.text(triggers: [], repeats: true)
+        return .choice([
+            calls, .sequence([.literal(tag), calls]), .regex("\\s*"),
+            .sequence([.regex("\\s*[^\\s{\\[<]|\\s*<[^|]"), rest]),
+        ])
     }
 }
