@@ -90,6 +90,15 @@ struct TemplateHostileTests {
         }
     }
 
+    /// What a template raises is one line of a report, however it was written.
+    @Test func raisedMessagesAreOneLine() throws {
+        let source = #"{{ raise_exception("no\n\r\nway\u001b[31m \u2028" ~ "x" * 9999) }}"#
+        let error = try #require(failure(source, JSONObject()))
+        #expect(error.kind == .raised && error.message.contains("\n"))
+        #expect(error.description.hasPrefix("the chat template refused the conversation: no way [31m  x"))
+        #expect(error.description.utf8.count < 600)
+    }
+
     @Test func budgetsCanBeChanged() throws {
         var options = TemplateOptions()
         options.limits.steps = 50

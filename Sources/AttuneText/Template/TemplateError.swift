@@ -31,8 +31,9 @@ public struct TemplateError: Error, Sendable, CustomStringConvertible {
         self.line = line
     }
 
-    /// One line that says what and where.
+    /// One line that says what and where, whatever the template put into its message.
     public var description: String {
+        let message = Self.oneLine(message)
         let place = line.map { " (template line \($0))" } ?? ""
         return switch kind {
         case .raised: "the chat template refused the conversation: \(message)\(place)"
@@ -42,6 +43,19 @@ public struct TemplateError: Error, Sendable, CustomStringConvertible {
         case .limit: "the chat template was stopped: \(message)\(place)"
         case .spans: "no training spans: \(message)\(place)"
         }
+    }
+
+    /// Text with each run of breaks and other control characters as one space, cut to a readable length.
+    private static func oneLine(_ text: String) -> String {
+        var result = ""
+        var isAfterBreak = false
+        for scalar in text.unicodeScalars.prefix(400) {
+            let isControl = scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value)
+            let isBreak = isControl || scalar.value == 0x2028 || scalar.value == 0x2029
+            if !isBreak { result.unicodeScalars.append(scalar) } else if !isAfterBreak { result += " " }
+            isAfterBreak = isBreak
+        }
+        return result
     }
 }
 
