@@ -93,9 +93,12 @@ def milliseconds(values):
 def measure(place, args):
     result = {}
     Client(place, args.chunk, 2).run()
-    # A chunk: a prompt of that many tokens on an idle server, to its first token.
-    chunk = statistics.median(Client(place, args.chunk, 1).run().first for _ in range(5))
-    result["chunk_ms"] = round(chunk * 1e3, 1)
+    # A chunk on an idle server: the first of a prompt, and the last of a long one, whose rows look at all before them.
+    def first_token(tokens):
+        return statistics.median(Client(place, tokens, 1).run().first for _ in range(5))
+
+    result["chunk_ms"] = round(first_token(args.chunk) * 1e3, 1)
+    result["last_chunk_ms"] = round((first_token(args.long) - first_token(args.long - args.chunk)) * 1e3, 1)
 
     # Streams that run while long prompts come one after the other.
     streams = [Client(place, 32, args.streamed).start() for _ in range(args.streams)]
@@ -112,7 +115,7 @@ def measure(place, args):
     result["gap_long_prompts"] = milliseconds([gap for stream in streams for gap in stream.gaps(begin, end)])
     result["long_prompts"] = len(long)
     result["first_token_long"] = milliseconds([client.first for client in long])
-    if any(stream.thread.is_alive() is False for stream in streams):
+    if not all(stream.thread.is_alive() for stream in streams):
         raise SystemExit("the streams ended too early; give a larger --streamed")
 
     # Short requests that come at random while the streams go on.
@@ -157,7 +160,8 @@ def main():
         finally:
             server.kill()
             server.wait()
-    print(f"one chunk of {args.chunk} tokens                            {result['chunk_ms']:8.1f} ms")
+    print(f"{f'one chunk of {args.chunk} tokens':48} {result['chunk_ms']:12.1f} ms")
+    print(f"{f'the last chunk of a prompt of {args.long}':48} {result['last_chunk_ms']:12.1f} ms")
     for key, text in [
         ("gap_calm", f"pause of {args.streams} streams, nothing else"),
         ("gap_long_prompts", f"pause while prompts of {args.long} arrive"),

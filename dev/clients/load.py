@@ -8,12 +8,10 @@ import asyncio
 import collections
 import json
 import random
-import re
 import sys
 import time
-import urllib.request
 
-from serving import Checks, Server
+from serving import Checks, Server, idle
 
 check = Checks()
 model = sys.argv[1]
@@ -98,20 +96,6 @@ async def storm(host, port, count, seed, leaving=0.3):
 
     await asyncio.gather(*(one(place) for place in range(count)))
     return statuses
-
-
-def metrics(url):
-    text = urllib.request.urlopen(url + "/metrics").read().decode()
-    return {match[1]: float(match[2]) for match in re.finditer(r"^attune:(\w+)\{[^}]*\} (\S+)$", text, re.M)}
-
-
-def idle(url):
-    for _ in range(600):
-        values = metrics(url)
-        if values["num_requests_running"] == values["num_requests_waiting"] == values["kv_cache_usage_perc"] == 0:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def main():

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import threading
+import time
+import urllib.request
 
 root = pathlib.Path(__file__).resolve().parents[2]
 program = os.environ.get("ATTUNE", str(root / ".build/release/attune"))
@@ -68,3 +70,19 @@ class Checks:
     def report(self):
         print(f"{self.count - len(self.failed)} of {self.count} checks hold")
         return 1 if self.failed else 0
+
+
+def metrics(url):
+    """The plain gauges and counters by name."""
+    text = urllib.request.urlopen(url + "/metrics").read().decode()
+    return {match[1]: float(match[2]) for match in re.finditer(r"^attune:(\w+)\{[^}]*\} (\S+)$", text, re.M)}
+
+
+def idle(url):
+    """Waits until nothing runs or waits and no block of the cache is held; whether that came within a minute."""
+    for _ in range(600):
+        values = metrics(url)
+        if values["num_requests_running"] == values["num_requests_waiting"] == values["kv_cache_usage_perc"] == 0:
+            return True
+        time.sleep(0.1)
+    return False
