@@ -88,7 +88,8 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         .testTarget(name: "AttuneDataTests", dependencies: ["AttuneData", "AttuneText", "AttuneJSON"]),
         .testTarget(
-            name: "AttuneModelsTests", dependencies: ["AttuneModels", "AttuneCPU", "AttuneFiles", "AttuneJSON"],
+            name: "AttuneModelsTests",
+            dependencies: ["AttuneModels", "AttuneCPU", "AttuneFiles", "AttuneJSON", "AttuneFuzzing"],
             resources: [.copy("Fixtures")]),
         .testTarget(name: "AttuneTrackingTests", dependencies: ["AttuneTracking", "AttuneJSON"]),
         .testTarget(

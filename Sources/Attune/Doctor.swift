@@ -103,7 +103,7 @@ public struct MachineReport: Sendable {
                 bytes: methods.map { name, method in
                     let plan = facts.memoryPlan(
                         method, computeType: .bfloat16, tokens: 512, tier: .recomputeBlocks,
-                        momentBytes: { Optimizer.stateBytes(count: $0, kind: .adamW) })
+                        momentBytes: { Optimizer.stateBytes(count: $0, isEmbedding: false, kind: .adamW) })
                     return (name, plan.total)
                 })
         }

@@ -30,7 +30,11 @@ public struct MemoryForecast: Sendable, Equatable {
         let trained = decoder.trainableParameters
         masters = trained.reduce(0) { $0 + $1.value.byteCount }
         gradients = trained.reduce(0) { $0 + ($1.gradient?.byteCount ?? 0) }
-        moments = trained.reduce(0) { $0 + Optimizer.stateBytes(count: $1.value.count, kind: options.optimizer) }
+        moments = trained.reduce(0) {
+            $0
+                + Optimizer.stateBytes(
+                    count: $1.value.count, isEmbedding: $1.isEmbedding, kind: options.optimizer)
+        }
         // A trained embedding is looked up in its master, which is among the masters already.
         let embedding = trained.first { $0.name == "model.embed_tokens.weight" }?.value.byteCount ?? 0
         weights = decoder.weightByteCount - embedding

@@ -5,7 +5,8 @@ import AttuneTensor
 public enum OptimizerKind: String, Sendable, CaseIterable {
     /// AdamW with float32 moments.
     case adamW = "adamw_torch"
-    /// AdamW with eight-bit moments (Dettmers et al. 2022) for tensors of 4,096 elements and more.
+    /// AdamW with eight-bit moments (Dettmers et al. 2022) for tensors of 4,096 elements and more; those of embeddings are
+    /// float32, as transformers asks of bitsandbytes.
     case adamW8Bit = "adamw_8bit"
     /// The same under bitsandbytes' paged name; in host memory there is nothing to page.
     case pagedAdamW8Bit = "paged_adamw_8bit"
@@ -64,7 +65,7 @@ public final class Optimizer {
     ) throws(TensorError) -> State {
         if kind == .sgd { return .none }
         let count = parameter.value.count
-        guard kind.usesEightBits, count >= eightBitThreshold else {
+        guard hasEightBits(count: count, isEmbedding: parameter.isEmbedding, kind) else {
             let shape = parameter.value.shape
             return .moments(
                 first: try backend.makeTensor(shape, .float32), second: try backend.makeTensor(shape, .float32))
@@ -78,11 +79,15 @@ public final class Optimizer {
                 secondAbsmax: try backend.makeTensor([blocks], .float32)))
     }
 
+    private static func hasEightBits(count: Int, isEmbedding: Bool, _ kind: OptimizerKind) -> Bool {
+        kind.usesEightBits && count >= eightBitThreshold && !isEmbedding
+    }
+
     /// Bytes of moments a parameter of this many elements costs.
-    public static func stateBytes(count: Int, kind: OptimizerKind) -> Int {
+    public static func stateBytes(count: Int, isEmbedding: Bool, kind: OptimizerKind) -> Int {
         if kind == .sgd { return 0 }
-        if kind.usesEightBits, count >= eightBitThreshold { return 2 * count + 8 * ((count + 255) / 256) }
-        return 8 * count
+        guard hasEightBits(count: count, isEmbedding: isEmbedding, kind) else { return 8 * count }
+        return 2 * count + 8 * ((count + eightBitBlock - 1) / eightBitBlock)
     }
 
     /// One update of every parameter from its gradient.

@@ -79,8 +79,13 @@ import Testing
     }
 
     /// Losses of rows by their identity, in one pass with dropout and noise.
-    private func losses(_ batches: [[TrainingRow]], step: UInt64 = 3) throws -> [UInt64: [Float]] {
-        let model = try TinyRun(.lora).changed { $0.dropout = 0.3 }.makeModel()
+    private func losses(
+        _ batches: [[TrainingRow]], step: UInt64 = 3, part: TinyRun.Part = .lora, dtype: DType = .float32
+    ) throws -> [UInt64: [Float]] {
+        let model = try TinyRun(part).changed {
+            $0.dropout = 0.3
+            $0.dtype = dtype
+        }.makeModel()
         for parameter in model.adapterParameters("default") where parameter.isLoRAB {
             // B starts at zero, and then dropout changes nothing.
             model.backend.copy(
@@ -88,7 +93,7 @@ import Testing
                 try Tensor(TinyModel.numbers(5, parameter.value.count).map(Float.init), shape: parameter.value.shape))
         }
         try model.refreshAfterStep()
-        let pass = try TrainingPass(model, capacity: 200, tier: .keepAll, trains: true)
+        let pass = try TrainingPass(model, capacity: 240, tier: .keepAll, trains: true)
         var result: [UInt64: [Float]] = [:]
         for rows in batches {
             let batch = Batch(rows)
@@ -103,14 +108,14 @@ import Testing
     }
 
     /// Packed rows are rows alone, to the bit, dropout masks and noise included.
-    @Test func packingChangesNoRow() throws {
-        let rows = TinyModel.rows(6)
-        let alone = try losses(rows.map { [$0] })
-        #expect(alone.count == 6)
-        #expect(try losses([rows]) == alone)
-        #expect(try losses([rows.reversed()]) == alone)
-        #expect(try losses([Array(rows[3...]), Array(rows[..<3])]) == alone)
-        #expect(try losses([rows], step: 4) != alone, "another step has other masks")
+    @Test(arguments: [TinyRun.Part.lora, .qlora, .dora], [DType.float32, .bfloat16, .float16])
+    func packingChangesNoRow(_ part: TinyRun.Part, _ dtype: DType) throws {
+        let rows = TinyModel.rows(12)
+        let cases = [[rows], [rows.reversed()], [Array(rows[3...]), Array(rows[..<3])]]
+        let alone = try losses(rows.map { [$0] }, part: part, dtype: dtype)
+        #expect(alone.count == 12)
+        for batches in cases { #expect(try losses(batches, part: part, dtype: dtype) == alone) }
+        #expect(try losses([rows], step: 4, part: part, dtype: dtype) != alone, "another step has other masks")
     }
 
     /// A run over packed sequences is the run over the rows they hold.

@@ -5,6 +5,7 @@ Inputs come from the same SplitMix64 stream as the tests' `Numbers`, so only res
 """
 
 import bitsandbytes.functional as F
+import exact_codes
 import numpy as np
 import torch
 
@@ -70,22 +71,31 @@ def main():
     codes, state = F.quantize_4bit(source, blocksize=64, quant_type="nf4", compress_statistics=True)
     hexed("nested_codes", state.absmax.numpy())
     hexed("nested_absmax", state.state2.absmax.numpy())
+    plain = F.quantize_4bit(source, blocksize=64, quant_type="nf4")[1].absmax
+    hexed("nested_nearest_codes", exact_codes.store(plain - state.offset, F.create_dynamic_map(signed=True))[0])
     hexed("nested_offset", np.array([state.offset.item()], np.float32))
     hexed("signed_map", F.create_dynamic_map(signed=True).numpy())
     hexed("unsigned_map", F.create_dynamic_map(signed=False).numpy())
 
-    count = 300
+    exact_codes.install()
+    count = 600
     parameter = torch.from_numpy(normals(13, count))
     first = torch.zeros(count, dtype=torch.uint8)
     second = torch.zeros(count, dtype=torch.uint8)
-    absmax1, absmax2 = torch.zeros(2), torch.zeros(2)
+    absmax1, absmax2 = torch.zeros(3), torch.zeros(3)
     maps = F.create_dynamic_map(signed=True), F.create_dynamic_map(signed=False)
     for step in range(1, 4):
-        gradient = torch.from_numpy(normals(20 + step, count))
+        # Over many orders of magnitude, so that the smallest codes, 0 and the sign's rule come up.
+        powers = np.floor(normals(30 + step, count) * np.float32(8)).astype(np.int32)
+        gradient = torch.from_numpy(np.ldexp(normals(20 + step, count), powers))
         torch.ops.bitsandbytes.optimizer_update_8bit_blockwise(
             "adam", gradient, parameter, first, second, 0.9, 0.999, 0.0, 0.0, 1e-8, step, 1e-2, maps[0], maps[1],
             absmax1, absmax2, 0.1, 0.5, False)
     hexed("adamw8_parameter", parameter.numpy())
+    hexed("adamw8_first_codes", first.numpy())
+    hexed("adamw8_second_codes", second.numpy())
+    hexed("adamw8_first_absmax", absmax1.numpy())
+    hexed("adamw8_second_absmax", absmax2.numpy())
     print("}")
 
 

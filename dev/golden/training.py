@@ -1,5 +1,5 @@
 """Golden values for TrainingGoldenTests: losses, gradient norms and learning rates of whole runs of a tiny Llama by PyTorch,
-with transformers' model, schedule and weight-decay groups, and bitsandbytes' eight-bit AdamW.
+with transformers' model, schedule and weight-decay groups, and bitsandbytes' eight-bit AdamW with codes as on CUDA (exact_codes.py).
 
     python dev/golden/training.py Tests/AttuneTrainingTests/Fixtures/training.json
 
@@ -10,6 +10,7 @@ import json
 import sys
 
 import bitsandbytes
+import exact_codes
 import numpy as np
 import torch
 import transformers as tf
@@ -80,6 +81,8 @@ def run(optimizer_name):
     if optimizer_name == "adamw_torch":
         optimizer = torch.optim.AdamW(groups(model), lr=RATE, betas=(0.9, 0.999), eps=1e-8)
     elif optimizer_name == "adamw_8bit":
+        exact_codes.install()
+        exact_codes.keep_embeddings(model)
         optimizer = bitsandbytes.optim.AdamW8bit(groups(model), lr=RATE, betas=(0.9, 0.999), eps=1e-8)
     else:
         optimizer = torch.optim.SGD(groups(model), lr=RATE)

@@ -174,7 +174,7 @@ struct ModelReport {
         func total(_ method: ModelFacts.Method) -> Int {
             facts.memoryPlan(
                 method, computeType: type, tokens: tokens, tier: tier,
-                momentBytes: { Optimizer.stateBytes(count: $0, kind: .adamW) }
+                momentBytes: { Optimizer.stateBytes(count: $0, isEmbedding: false, kind: .adamW) }
             ).total
         }
         plan = [

@@ -51,7 +51,9 @@ struct ConfigurationReader {
     }
 
     func bad(_ key: String, _ wanted: String) -> ModelError {
-        .badModel("config.json: '\(key)' must be \(wanted), got \(json[key]?.text() ?? "nothing")")
+        let text = json[key]?.text() ?? "nothing"
+        return .badModel(
+            "config.json: '\(key)' must be \(wanted), got \(text.count > 100 ? text.prefix(100) + "…" : text)")
     }
 }
 
@@ -68,10 +70,14 @@ extension RopeConfiguration {
         var parameters = reader.json["rope_parameters"]
         if let layerType, let nested = parameters?[layerType] { parameters = nested }
         if parameters?.isNull ?? true { parameters = usesLegacyScaling ? reader.json["rope_scaling"] : nil }
+        if let parameters, parameters.objectValue == nil, !parameters.isNull {
+            throw .badModel(
+                "config.json: 'rope_scaling' must be an object with 'rope_type', got \(parameters.text().prefix(100))")
+        }
         let rope = ConfigurationReader(json: parameters ?? .null)
 
         theta = try rope.number("rope_theta", default: reader.number(legacyThetaKey, default: defaultTheta))
-        guard theta > 0 else { throw rope.bad("rope_theta", "positive") }
+        guard theta > 1 else { throw rope.bad("rope_theta", "above 1") }
         let partial = try rope.number(
             "partial_rotary_factor", default: reader.number("partial_rotary_factor", default: 1))
         guard partial > 0, partial <= 1 else { throw rope.bad("partial_rotary_factor", "between 0 and 1") }

@@ -13,6 +13,9 @@ public final class Parameter: @unchecked Sendable {
     /// Whether weight decay applies: everything but biases and norms, as transformers groups them.
     public let decays: Bool
 
+    /// Whether this is the table of the embedding, whose rows are met so unequally that eight bits cannot hold their moments.
+    public var isEmbedding: Bool { name.hasSuffix("embed_tokens.weight") }
+
     /// Whether this is an adapter's B, which LoRA+ gives a rate of its own.
     public var isLoRAB: Bool { name.hasSuffix(".lora_B.weight") }
 
