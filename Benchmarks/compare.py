@@ -28,7 +28,7 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--steps", type=int, default=2, help="counted steps of every training run")
 parser.add_argument("--jobs", default="", help="names, separated by commas; all by default")
 parser.add_argument("--small", action="store_true", help="a tiny model and one round: does everything run?")
-parser.add_argument("--json", help="a file for every single measurement")
+parser.add_argument("--json", help="a file for every single measurement; rounds it has already count, so a stopped run goes on")
 options = parser.parse_args()
 if options.small:
     options.rounds = options.steps = 1
@@ -83,6 +83,10 @@ if "tokenize" in names and not options.text:
     subprocess.run([sys.executable, texts.__file__, text, "100000" if options.small else "10000000"], check=True)
 
 results = {name: {"peer": [], "attune": []} for name in names if name not in missing}
+if options.json and os.path.exists(options.json):
+    with open(options.json) as file:
+        earlier = json.load(file)
+    results = {name: earlier.get(name, kept) for name, kept in results.items()}
 for round_number in range(options.rounds):
     shared = {}  # what a process said that serves several jobs
     for name in results:
@@ -99,6 +103,10 @@ for round_number in range(options.rounds):
         for side, measured in (("peer", theirs), ("attune", own)):
             results[name][side].append(measured)
             print(f"# round {round_number + 1} {name} {side}: {measured[job.key]:.4g}", file=sys.stderr, flush=True)
+    if options.json:
+        with open(options.json + ".part", "w") as file:
+            json.dump(results, file, indent=1)
+        os.replace(options.json + ".part", options.json)
 
 
 def median(name, side, key):
@@ -110,7 +118,7 @@ def words(name, value):
 
 
 print(f"{platform.processor() or platform.machine()}, {options.threads} threads, model of the shape {shape} with random "
-      f"weights, medians of {options.rounds} alternating rounds.")
+      f"weights, medians of {max(len(sides['peer']) for sides in results.values())} alternating rounds.")
 print("Peers: " + ", ".join(f"{package} {version}" for package, version in versions.items()))
 print()
 print("| Job | Peer | Peer tok/s | attune tok/s | Ratio | Peer peak MiB | attune peak MiB | Memory |")
@@ -125,6 +133,3 @@ for name in names:
     memory = [median(name, side, "peak_memory_bytes") / 2**20 for side in ("peer", "attune")]
     print(f"| {name} | {job.label} | {words(name, theirs)} | {words(name, own)} | {ratio:.2f}× | "
           f"{memory[0]:.0f} | {memory[1]:.0f} | 1/{memory[0] / memory[1]:.1f} |")
-if options.json:
-    with open(options.json, "w") as file:
-        json.dump(results, file, indent=1)

@@ -53,8 +53,9 @@ public struct BenchShape: Sendable {
         named name: String, _ type: DType, isNF4: Bool, _ backend: any Backend
     ) throws -> Decoder {
         let configuration = try configuration(named: name)
+        let source = TypedSource(source: RandomSource(configuration, seed: 7), dtype: type, backend: backend)
         return try Decoder.load(
-            RandomSource(configuration, seed: 7), configuration: configuration, backend: backend, computeType: type,
+            source, configuration: configuration, backend: backend, computeType: type,
             quantization: isNF4 ? QuantizationChoice(isDouble: true) : nil)
     }
 
@@ -88,4 +89,29 @@ public struct BenchShape: Sendable {
             "max_position_embeddings": 32_768, "rms_norm_eps": 1e-6, "rope_theta": 1_000_000.0,
         ]
     }
+}
+
+/// Random weights in the type a checkpoint would have, so that what is kept of them takes what it would take.
+private struct TypedSource: DecoderSource {
+    let source: RandomSource
+    let dtype: DType
+    let backend: any Backend
+
+    var path: String { source.path }
+    var tensorNames: [String] { source.tensorNames }
+
+    func description(of name: String) -> TensorDescription? {
+        source.description(of: name).map { TensorDescription(name: name, dtype: dtype, shape: $0.shape) }
+    }
+
+    func tensor(named name: String) throws(FilesError) -> Tensor {
+        let values = try source.tensor(named: name)
+        do throws(TensorError) {
+            let typed = try backend.makeTensor(values.shape, dtype)
+            backend.copy(typed, values)
+            return typed
+        } catch { throw .outOfMemory(path: path, byteCount: values.byteCount) }
+    }
+
+    func quantizedTensor(named name: String) throws(FilesError) -> QuantizedTensor? { nil }
 }
