@@ -13,7 +13,6 @@ public final class Answering {
     let form: PromptForm
     let renderer: TemplateRenderer?
     let loop: GenerationLoop
-    private let template: String
 
     /// - Parameters:
     ///   - template: `prompt_template` by name or file; `nil` takes the contract of the adapter or model, then the chat template,
@@ -23,29 +22,38 @@ public final class Answering {
     ///   - maxSequences: how many prompts are answered at once.
     ///   - reusesPrefixes: whether equal beginnings of prompts are computed once.
     /// - Throws: `FilesError`, `RecipeError`, `TensorError`.
-    public init(
+    public convenience init(
         _ model: LanguageModel, template: String? = nil, adapterFolder: String? = nil, cacheTokens: Int = 16_384,
         maxSequences: Int = 32, reusesPrefixes: Bool = true, adapters: Set<String> = []
     ) throws {
-        self.model = model
-        let contract = try adapterFolder.flatMap { try PromptContract(folder: $0) }
-        let saved = try contract ?? PromptContract(folder: model.directory.path)
-        renderer = try model.renderer()
-        let name = template ?? saved?.template ?? (renderer == nil ? "tutorial" : "chat")
-        self.template = name
-        form = try Recipe(set: ["prompt_template=\(name)"]).promptForm()
-        encoder = RowEncoder(encoder: TokenizerEncoder(model.tokenizer), renderer: renderer, form: form)
-        if let saved, template == nil {
-            try saved.check(
+        let own = try adapterFolder.flatMap { try PromptContract(folder: $0) }
+        let contract = try own ?? PromptContract(folder: model.directory.path)
+        let (form, encoder) = try model.prompts(template: template, contract: contract)
+        let renderer = try model.renderer()
+        if template == nil {
+            try contract?.check(
                 form: form, encoder: encoder, renderer: renderer, folder: adapterFolder ?? model.directory.path)
         }
+        try self.init(
+            model, form, encoder, renderer, cacheTokens: cacheTokens, maxSequences: maxSequences,
+            reusesPrefixes: reusesPrefixes, adapters: adapters)
+    }
+
+    private init(
+        _ model: LanguageModel, _ form: PromptForm, _ encoder: RowEncoder, _ renderer: TemplateRenderer?,
+        cacheTokens: Int = 16_384, maxSequences: Int = 32, reusesPrefixes: Bool = true, adapters: Set<String> = []
+    ) throws {
+        self.model = model
+        self.form = form
+        self.encoder = encoder
+        self.renderer = renderer
         loop = try model.makeLoop(
             cacheTokens: cacheTokens, maxSequences: maxSequences, reusesPrefixes: reusesPrefixes, adapters: adapters)
     }
 
     /// The same form over the base as its folder has it, for adapters that change modules of the base itself.
     /// - Throws: `FilesError`, `ModelError`, `TensorError`.
-    func overUntouchedBase() throws -> Answering { try Answering(model.reloaded(), template: template) }
+    func overUntouchedBase() throws -> Answering { try Answering(model.reloaded(), form, encoder, renderer) }
 
     /// Tokens of a question under the form.
     public func tokens(instruction: String, input: String?, system: String = "") throws -> [Int32] {

@@ -81,7 +81,8 @@ public final class FineTuning {
         self.instructions = instructions
         let encoder = try Self.rowEncoder(recipe, model)
         let prepared = try PreparedRows(
-            train, encoder: encoder, maxLength: recipe.preparationLength, overlength: recipe.overlength)
+            train, encoder: encoder, maxLength: recipe.preparationLength, overlength: recipe.overlength,
+            removesDuplicates: recipe.dropsDuplicates)
         ledger = prepared.ledger
         try Self.check(prepared.rows, model)
         let plan = try BatchPlan(prepared.rows, options: recipe.batchOptions)
@@ -162,10 +163,15 @@ public final class FineTuning {
         AtomicFolder.removeLeftovers(in: folder)
         try AtomicFile.write(Array(recipe.resolvedYAML.utf8), to: Folder.path(folder, "recipe.resolved.yaml"))
         let log = try RunLog(trainer, reporters: recipe.reporters, folder: folder)
+        var warned = overfitting
         let finish = try trainer.run(shouldStop: shouldStop) { event in
             // A log that cannot be written costs the log, not the run.
             try? log.follow()
             report(event)
+            guard case .evaluation = event, warned == nil, let message = overfitting else { return }
+            // Said once while there is still time to stop, and once more with the final figures.
+            warned = message
+            report(.notice(message))
         }
         guard finish.reason != .interrupted else { return finish }
         if trainer.options.loadsBest, let best = trainer.progress.bestStep {
@@ -173,15 +179,16 @@ public final class FineTuning {
             report(.notice(problem ?? "the result is the best checkpoint, step \(best)"))
         }
         try writeResult()
-        let history = trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init)
-        if let message = overfittingMessage(from: history) { report(.notice(message)) }
+        if let message = overfitting, message != warned { report(.notice(message)) }
         return finish
     }
 
     /// The losses so far, for charts.
-    public var lossPlot: LossPlot {
-        LossPlot(trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init))
-    }
+    public var lossPlot: LossPlot { LossPlot(history) }
+
+    private var history: [LogEntry] { trainer.progress.logHistory.compactMap(\.objectValue).map(LogEntry.init) }
+
+    private var overfitting: String? { overfittingMessage(from: history) }
 
     private func writeResult() throws {
         let folder = recipe.outputDirectory

@@ -3,6 +3,7 @@ import AttuneJSON
 import AttuneModels
 import AttuneTensor
 import AttuneText
+import Foundation
 
 /// Merging an adapter into its base on disk, and proof that the result is the same model.
 public enum Merging {
@@ -31,6 +32,7 @@ public enum Merging {
         model path: String, adapter: String, dtype: DType? = nil,
         maximumByteCount: Int = ShardedWriter.defaultMaximumByteCount, output: String, backend: any Backend
     ) throws -> Report {
+        try checkPlace(output, beside: [path, adapter])
         let base = try LanguageModel.load(path, backend: backend)
         let adapterFolder = try base.attachAdapter(adapter)
         let type = dtype ?? base.decoder.computeType
@@ -69,6 +71,23 @@ public enum Merging {
         return Report(
             maximumLogitDifference: Double(difference), greedyAgreement: Double(agreeing) / Double(tokens.count),
             wasDequantized: wasQuantized)
+    }
+
+    /// A model that lies in the place may be replaced, as by merging again; nothing else may, and least of all what is merged.
+    /// - Throws: `FilesError`.
+    private static func checkPlace(_ output: String, beside sources: [String]) throws(FilesError) {
+        let resolved = { (path: String) in URL(filePath: path).resolvingSymlinksInPath().standardizedFileURL.path }
+        for source in sources where (resolved(source) + "/").hasPrefix(resolved(output) + "/") {
+            throw .invalid(path: output, problem: "holds what is to be merged (\(source)); choose another output")
+        }
+        guard Folder.exists(output) else { return }
+        let names = try Folder.names(in: output)
+        let isModel =
+            names.contains("config.json")
+            && names.allSatisfy { $0 == "additional_chat_templates" || !Folder.exists(Folder.path(output, $0)) }
+        guard names.isEmpty || isModel else {
+            throw .invalid(path: output, problem: "exists already and is no model folder; choose another output")
+        }
     }
 
     private static func logits(_ decoder: Decoder, _ tokens: [Int32], adapter: String?) throws -> [Float] {

@@ -12,6 +12,10 @@ public struct PromptContract: Sendable, Equatable {
     public static let fileName = "attune_contract.json"
     /// `prompt_template` of the recipe.
     public let template: String
+    /// The text of the template where it is a file's: the file itself may be elsewhere when the model is served.
+    public let templateText: String?
+    /// Ids of the tokens that begin, end and fill texts, by `bos`, `eos`, `pad` and `unk`, as far as the tokenizer has them.
+    public let specialIDs: [String: Int32]
     /// Ids that end an answer.
     public let stopIDs: [Int32]
     /// A question, and its tokens under the form: another tokenizer or template gives others.
@@ -20,13 +24,18 @@ public struct PromptContract: Sendable, Equatable {
     public let goldenIDs: [Int32]
     /// Instructions shared by many training rows; a chat message that begins with one is parted into instruction and input.
     public let instructions: [String]
+    /// Columns of the training file that had other names than the usual ones.
+    public let columns: ColumnMap
 
     init(_ recipe: Recipe, _ model: LanguageModel, instructions: [String]) throws {
         self.instructions = instructions
         template = recipe.promptTemplate
+        columns = recipe.columns
         stopIDs = model.endOfSequence.sorted()
         let encoder = try FineTuning.rowEncoder(recipe, model)
         let form = try recipe.promptForm()
+        templateText = try recipe.promptTemplateText()
+        specialIDs = Self.specialIDs(of: model.tokenizer)
         goldenIDs = encoder.encode(
             try form.prompt(instruction: goldenQuestion, renderer: try model.renderer()))
     }
@@ -42,6 +51,19 @@ public struct PromptContract: Sendable, Equatable {
             let golden = json["golden_token_ids"]?.arrayValue?.compactMap(\.intValue)
         else { throw .invalid(path: path, problem: "is not a prompt contract") }
         self.template = template
+        templateText = json["prompt_template_text"]?.stringValue
+        specialIDs = Dictionary(
+            (json["special_token_ids"]?.objectValue?.members ?? []).compactMap { member in
+                member.value.intValue.map { (member.key, Int32(truncatingIfNeeded: $0)) }
+            }, uniquingKeysWith: { first, _ in first })
+        do {
+            let pairs = (json["columns"]?.objectValue?.members ?? []).compactMap { member in
+                member.value.stringValue.map { (member.key, $0) }
+            }
+            columns = try ColumnMap(Dictionary(pairs, uniquingKeysWith: { first, _ in first }))
+        } catch {
+            throw .invalid(path: path, problem: error.message)
+        }
         instructions = json["instructions"]?.arrayValue?.compactMap(\.stringValue) ?? []
         stopIDs = stops.map { Int32(truncatingIfNeeded: $0) }
         goldenIDs = golden.map { Int32(truncatingIfNeeded: $0) }
@@ -52,11 +74,42 @@ public struct PromptContract: Sendable, Equatable {
     func write(to folder: String) throws(FilesError) {
         let ids = { (list: [Int32]) in JSON.array(list.map { JSON(Int($0)) }) }
         let json: JSON = [
-            "prompt_template": JSON(template), "stop_token_ids": ids(stopIDs),
+            "prompt_template": JSON(template), "prompt_template_text": templateText.map { JSON($0) } ?? .null,
+            "special_token_ids": .object(
+                JSONObject(specialIDs.sorted { $0.key < $1.key }.map { (key: $0.key, value: JSON(Int($0.value))) })),
+            "stop_token_ids": ids(stopIDs),
             "golden_question": JSON(goldenQuestion), "golden_token_ids": ids(goldenIDs),
             "instructions": .array(instructions.map { JSON($0) }),
+            "columns": .object(
+                JSONObject(columns.map.sorted { $0.key < $1.key }.map { (key: $0.key, value: JSON($0.value)) })),
         ]
         try AtomicFile.write(json.utf8(.pretty), to: Folder.path(folder, Self.fileName))
+    }
+
+    /// The form of prompts.
+    /// - Throws: `DataError` for a template that cannot be read, `RecipeError` for a name that is none.
+    public func form() throws -> PromptForm {
+        guard let templateText else { return try Recipe(set: ["prompt_template=\(template)"]).promptForm() }
+        return .custom(try PromptTemplate(templateText, name: template))
+    }
+
+    private static func specialIDs(of tokenizer: Tokenizer) -> [String: Int32] {
+        let known = [
+            ("bos", tokenizer.bosTokenID), ("eos", tokenizer.eosTokenID), ("pad", tokenizer.padTokenID),
+            ("unk", tokenizer.unkTokenID),
+        ]
+        return Dictionary(uniqueKeysWithValues: known.compactMap { name, id in id.map { (name, $0) } })
+    }
+
+    /// The examples of a file whose columns are named as in training, or in the usual way.
+    /// - Throws: `DataError` at the first row that fits no form.
+    public func examples(of path: String) throws(DataError) -> [Example] {
+        do throws(DataError) {
+            return try Example.examples(of: [path], columns: columns)
+        } catch {
+            guard columns != ColumnMap(), let usual = try? Example.examples(of: [path]) else { throw error }
+            return usual
+        }
     }
 
     /// Instructions that at least two rows with an input share, the most frequent first.
@@ -91,10 +144,18 @@ public struct PromptContract: Sendable, Equatable {
 }
 
 extension LanguageModel {
-    /// The form and encoder of prompts under a `prompt_template` by name or file.
+    /// The form and encoder of prompts under a `prompt_template` by name or file, or where none is named under that of a contract.
     /// - Throws: `RecipeError`, `DataError` for a template that cannot be read, `TemplateError`.
-    public func prompts(template: String) throws -> (form: PromptForm, encoder: RowEncoder) {
-        let form = try Recipe(set: ["prompt_template=\(template)"]).promptForm()
+    public func prompts(
+        template: String?, contract: PromptContract? = nil
+    ) throws -> (form: PromptForm, encoder: RowEncoder) {
+        let form: PromptForm
+        if template == nil, let contract {
+            form = try contract.form()
+        } else {
+            let name = try template ?? (renderer() == nil ? "tutorial" : "chat")
+            form = try Recipe(set: ["prompt_template=\(name)"]).promptForm()
+        }
         let encoder = RowEncoder(
             encoder: TokenizerEncoder(tokenizer), renderer: try renderer(), form: form)
         return (form, encoder)

@@ -19,4 +19,9 @@ enum StopSignal {
             }
         }
     }
+
+    /// Gives them back, where nothing is left that would look at `isRaised`.
+    static func remove() {
+        for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
+    }
 }

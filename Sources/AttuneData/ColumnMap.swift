@@ -25,7 +25,7 @@ public enum ColumnRole: String, Sendable, CaseIterable {
 }
 
 /// Which column plays which part, when the names in a file are not the usual ones.
-public struct ColumnMap: Sendable {
+public struct ColumnMap: Sendable, Equatable {
     private var names: [ColumnRole: String] = [:]
 
     /// Every part is played by the column of its own name.
@@ -48,6 +48,9 @@ public struct ColumnMap: Sendable {
             }
         }
     }
+
+    /// The parts whose columns have other names, as a recipe may write them.
+    public var map: [String: String] { Dictionary(uniqueKeysWithValues: names.map { ($0.key.rawValue, $0.value) }) }
 
     /// The column for a part: its own name unless mapped. A column mapped to one part does not play another.
     func column(_ role: ColumnRole) -> String? {

@@ -49,12 +49,17 @@ public struct DataReport: Sendable {
         public var maxLength: Int
         /// What happens to longer rows.
         public var overlength: Overlength
+        /// Whether rows equal to an earlier one are left out.
+        public var removesDuplicates: Bool
 
         /// A view.
-        public init(encoder: RowEncoder, maxLength: Int, overlength: Overlength = .stop) {
+        public init(
+            encoder: RowEncoder, maxLength: Int, overlength: Overlength = .stop, removesDuplicates: Bool = false
+        ) {
             self.encoder = encoder
             self.maxLength = maxLength
             self.overlength = overlength
+            self.removesDuplicates = removesDuplicates
         }
     }
 
@@ -74,7 +79,8 @@ public struct DataReport: Sendable {
         findContradictions(examples)
         guard let model else { return }
         let prepared = PreparedRows(
-            surveying: examples, encoder: model.encoder, maxLength: model.maxLength, overlength: model.overlength)
+            surveying: examples, encoder: model.encoder, maxLength: model.maxLength, overlength: model.overlength,
+            removesDuplicates: model.removesDuplicates)
         ledger = prepared.ledger
         lengths = LengthDistribution(
             prepared.ledger.entries.filter { $0.tokens > 0 }.map(\.tokens), maxLength: model.maxLength)

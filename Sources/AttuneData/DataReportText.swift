@@ -81,15 +81,30 @@ extension DataReport {
             add(label.counts, "\(label.key ?? "label"): \(label.counts.count) values") { "\($0.count)  \($0.value)" }
         }
         if let lengths { lines.append(lengths.text) }
+        lines = lines.map(Self.shown)
         if !sample.isEmpty {
             lines.append(usesColor ? "one row (what is trained is green):" : "one row (what is trained is in ⟦ ⟧):")
             lines.append(
                 sample.map { stretch in
-                    guard stretch.isTrained else { return stretch.text }
-                    return usesColor ? "\u{1B}[32m\(stretch.text)\u{1B}[0m" : "⟦\(stretch.text)⟧"
+                    let text = Self.shown(stretch.text)
+                    guard stretch.isTrained else { return text }
+                    return usesColor ? "\u{1B}[32m\(text)\u{1B}[0m" : "⟦\(text)⟧"
                 }.joined())
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// What rows say, without what a terminal would obey: controls, and marks that turn the direction of writing.
+    private static func shown(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { scalar in
+                    switch scalar.value {
+                    case 0x09, 0x0A: scalar
+                    case 0x00...0x1F, 0x7F...0x9F, 0x2028...0x202E, 0x2066...0x2069: "\u{FFFD}"
+                    default: scalar
+                    }
+                }))
     }
 
     /// The beginning of a text on one line.

@@ -49,10 +49,13 @@ public struct PreparedRows: Sendable {
     }
 
     /// Encodes examples for a report: what would stop training is dropped here, with the reason in the ledger.
-    init(surveying examples: [Example], encoder: RowEncoder, maxLength: Int, overlength: Overlength) {
+    init(
+        surveying examples: [Example], encoder: RowEncoder, maxLength: Int, overlength: Overlength,
+        removesDuplicates: Bool
+    ) {
         for example in examples {
             do {
-                add(try encoder.encode(example), example, max(2, maxLength), overlength, false)
+                add(try encoder.encode(example), example, max(2, maxLength), overlength, removesDuplicates)
             } catch {
                 ledger.add(
                     example.source, .dropped, "stops training: \((error as? DataError)?.message ?? "\(error)")",

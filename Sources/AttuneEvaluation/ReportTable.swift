@@ -31,9 +31,9 @@ enum ReportFigure {
         share.interval.map { "\(decimal($0.low * 100, digits: 2))–\(decimal($0.high * 100, digits: 2))%" } ?? "–"
     }
 
-    /// `0.0312`, or `< 0.0001`.
+    /// `p = 0.0312`, or `p < 0.0001`.
     static func probability(_ p: Double) -> String {
-        p < 0.0001 ? "< 0.0001" : decimal(p, digits: 4)
+        p < 0.0001 ? "p < 0.0001" : "p = \(decimal(p, digits: 4))"
     }
 
     /// Lines of the data, twenty at most.
@@ -96,7 +96,7 @@ extension EvaluationResult {
             ("both right", comparison.bothRight), ("both wrong", comparison.bothWrong),
             ("fixed by tuning", comparison.fixed), ("broken by tuning", comparison.broke),
         ]
-        var note = "McNemar's exact test, two-sided: p = \(ReportFigure.probability(comparison.pValue))."
+        var note = "McNemar's exact test, two-sided: \(ReportFigure.probability(comparison.pValue))."
         if comparison.unpaired > 0 { note += " \(comparison.unpaired) answers have no partner and are left out." }
         return ReportTable(
             title: "Base against tuned", header: ["Group", "Examples", "Rows"],

@@ -196,7 +196,7 @@ public final class ServedModel: Sendable {
         let contract = try own ?? PromptContract(folder: model.directory.path)
         let template = try model.renderer()
         let name = options.promptTemplate ?? contract?.template ?? (template == nil ? "tutorial" : "chat")
-        let (form, encoder) = try model.prompts(template: name)
+        let (form, encoder) = try model.prompts(template: options.promptTemplate, contract: contract)
         if options.promptTemplate == nil {
             try contract?.check(form: form, encoder: encoder, renderer: template, folder: folder)
         }

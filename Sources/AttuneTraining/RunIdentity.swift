@@ -22,6 +22,7 @@ public struct RunIdentity: Sendable {
     /// Keys that decide which rows there are; the rows themselves are compared, these explain a difference.
     private static let aboutRows: Set<RecipeName> = [
         .trainFile, .evalFile, .testSize, .promptTemplate, .columns, .trainOn, .maxLength, .overlength,
+        .dropDuplicates,
     ]
     /// Keys that change no number of the run.
     private static let silent: Set<RecipeName> = [

@@ -29,6 +29,58 @@ import Testing
         try chats(model, tuned)
     }
 
+    /// Rows are read for evaluation as they were for training.
+    @Test func evaluateKnowsTheColumnsOfTheTraining() throws {
+        let model = try TinyModel()
+        let rows = (0..<4).map { "{\"question\":\"Question \($0 * 7919)\",\"reply\":\"Answer \($0)\"}" }
+        let data = try model.scratch.write("named.jsonl", rows.joined(separator: "\n"))
+        let columns = "{instruction: question, output: reply}"
+        let trained = try Program.run(
+            "train", "--model", model.path, "--data", data, "--columns", columns, "--output-dir",
+            model.beside("named"), "--max-steps", "1", "--threads", "1", "--quiet")
+        #expect(trained.code == 0, "\(trained.errors)")
+        func evaluate(_ file: String, _ more: String...) throws -> Program.Result {
+            try Program.run(
+                ["evaluate", "--model", model.path, "--data", file, "--max-new-tokens", "2", "--json"] + more)
+        }
+        let adapter = ["--adapter", model.beside("named")]
+        #expect(try evaluate(data, adapter[0], adapter[1]).lines().first?["examples"] == 4)
+        #expect(try evaluate(model.tickets(), adapter[0], adapter[1]).lines().first?["examples"] == 12)
+        #expect(try evaluate(data, "--columns", columns).lines().first?["examples"] == 4)
+        #expect(try evaluate(data).code == 65)
+        #expect(try evaluate(data, "--columns", "{question: reply}").code == 78)
+    }
+
+    /// A template from a file goes along with what was trained; the file may then be gone.
+    @Test func theContractHoldsTheTemplate() throws {
+        let model = try TinyModel()
+        let form = try model.scratch.write("form.txt", "Q: {instruction}{#input} ({input}){/input}\nA: {output}\n")
+        let adapter = model.beside("formed")
+        let data = try model.tickets()
+        let trained = try Program.run(
+            "train", "--model", model.path, "--data", data, "--prompt-template", form, "--output-dir", adapter,
+            "--max-steps", "2", "--learning-rate", "1e-2", "--threads", "1", "--quiet")
+        #expect(trained.code == 0, "\(trained.errors)")
+        let question = ["--instruction", "Classify", "--input", "a parcel", "--max-new-tokens", "6", "--json"]
+        func ask(_ arguments: String...) throws -> Program.Result {
+            try Program.run(["generate", "--model"] + arguments + question)
+        }
+        let byForm = try ask(model.path, "--adapter", adapter, "--prompt-template", form)
+        try FileManager.default.removeItem(atPath: form)
+        let byContract = try ask(model.path, "--adapter", adapter)
+        #expect(byContract.code == 0 && byContract.output == byForm.output, "\(byContract.errors)")
+        let contract = try JSON(
+            parsing: try String(contentsOfFile: adapter + "/attune_contract.json", encoding: .utf8))
+        #expect(contract["prompt_template_text"]?.stringValue?.hasPrefix("Q: {instruction}") == true)
+        #expect(contract["special_token_ids"]?["eos"]?.intValue != nil)
+        let merged = try Program.run(
+            "merge", "--model", model.path, "--adapter", adapter, "--output", model.beside("formed-merged"))
+        #expect(merged.code == 0, "\(merged.errors)")
+        #expect(try ask(model.beside("formed-merged")).code == 0)
+        let gone = try ask(model.path, "--prompt-template", form)
+        #expect(gone.code == 66 && gone.hasOneErrorLine, "\(gone.errors)")
+    }
+
     private func evaluates(_ model: TinyModel, _ tuned: [String], _ data: String) throws {
         let html = model.beside("report.html")
         let result = try Program.run(
@@ -134,6 +186,19 @@ import Testing
             "generate", "--model", model.path, "--adapter", adapter, "--prompts", data, "--max-new-tokens", "24",
             "--json")
         #expect(left.code == 0 && left.output == right.output, "\(left.errors)")
+        // Again into the same place; but never over what is merged, or over a folder of other things.
+        let again = try Program.run(
+            "merge", "--model", model.path, "--adapter", adapter, "--output", folder, "--threads", "1")
+        #expect(again.code == 0, "\(again.errors)")
+        let others = model.beside("others")
+        try FileManager.default.createDirectory(atPath: others, withIntermediateDirectories: true)
+        try "mine".write(toFile: others + "/notes.txt", atomically: true, encoding: .utf8)
+        for place in [adapter, model.path, model.scratch.url.path, others] {
+            let refused = try Program.run(
+                "merge", "--model", model.path, "--adapter", adapter, "--output", place, "--threads", "1")
+            #expect(refused.code == 65 && refused.hasOneErrorLine, "\(place): \(refused.code) \(refused.errors)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: others) == ["notes.txt"])
         let sharded = try Program.run(
             "merge", "--model", model.path, "--adapter", adapter, "--output", model.beside("sharded"),
             "--max-shard-size",

@@ -72,12 +72,18 @@ struct DataCommand: ParsableCommand {
                 let report = DataReport(
                     train.examples, test: held.examples, errors: train.errors + held.errors,
                     model: try model.map { try view($0, recipe) })
-                print(input.json ? report.json.text() : report.text())
+                print(input.json ? report.json.text() : report.text(usesColor: Self.usesColor))
                 guard report.errors.isEmpty else {
                     throw CommandError.badData(
                         "\(report.errors.count) rows cannot be used; the first: \(report.errors[0])")
                 }
             }
+        }
+
+        /// A terminal shows colours unless its owner said NO_COLOR; files and pipes get brackets.
+        private static var usesColor: Bool {
+            let environment = ProcessInfo.processInfo.environment
+            return isatty(1) != 0 && environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
         }
 
         private func view(_ model: String, _ recipe: Recipe?) throws -> DataReport.ModelView {
@@ -89,7 +95,7 @@ struct DataCommand: ParsableCommand {
                 form: try recipe?.promptForm(), trainOn: recipe?.trainOn)
             return DataReport.ModelView(
                 encoder: encoder, maxLength: maxLength ?? recipe?.maxLength ?? 512,
-                overlength: recipe?.overlength ?? .stop)
+                overlength: recipe?.overlength ?? .stop, removesDuplicates: recipe?.dropsDuplicates ?? false)
         }
     }
 

@@ -14,6 +14,8 @@ struct Evaluate: ParsableCommand {
     var data: String
     @Option(help: "tutorial, alpaca, alpaca_newline, chat, text or a template file; what was trained by default.")
     var promptTemplate: String?
+    @Option(help: "Names of columns, such as {instruction: question}; those of the training by default.")
+    var columns: String?
     @Flag(help: "Answer with the base alone too, and compare.")
     var compareBase = false
     @Option(help: "Tokens an answer may have.")
@@ -34,7 +36,7 @@ struct Evaluate: ParsableCommand {
             guard !compareBase || modelOptions.adapter != nil else {
                 throw CommandError.usage("--compare-base: there is no adapter to compare with the base; give --adapter")
             }
-            let all = try Example.examples(of: [data])
+            let all = try readExamples()
             let examples = Array(all.prefix(limit ?? all.count))
             guard !examples.isEmpty else { throw CommandError.badData("\(data): holds no rows; add some") }
             let model = try modelOptions.load()
@@ -52,5 +54,14 @@ struct Evaluate: ParsableCommand {
             }
             print(json ? result.json.text() : result.text())
         }
+    }
+
+    private func readExamples() throws -> [Example] {
+        if let columns {
+            return try Example.examples(of: [data], columns: Recipe(set: ["columns=\(columns)"]).columns)
+        }
+        let trained = try modelOptions.adapter.flatMap { try PromptContract(folder: $0) }
+        let contract = try trained ?? PromptContract(folder: ModelFolder.locate(modelOptions.model))
+        return try contract?.examples(of: data) ?? Example.examples(of: [data])
     }
 }

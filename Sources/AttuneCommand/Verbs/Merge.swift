@@ -44,7 +44,7 @@ struct Merge: ParsableCommand {
             if json {
                 let object: JSON = [
                     "max_logit_difference": JSON(report.maximumLogitDifference),
-                    "greedy_agreement": JSON(report.greedyAgreement),
+                    "greedy_agreement": JSON(report.greedyAgreement), "dequantized": JSON(report.wasDequantized),
                 ]
                 print(object.text())
             } else {

@@ -62,6 +62,7 @@ struct Quickstart: ParsableCommand {
         reporter.begin(run)
         StopSignal.install()
         let finish = try run.run(shouldStop: { StopSignal.isRaised }, report: reporter.show)
+        StopSignal.remove()
         reporter.end(run, finish)
         guard finish.reason != .interrupted else { throw ExitCode(75) }
 

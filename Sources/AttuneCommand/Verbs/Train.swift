@@ -1,5 +1,6 @@
 import ArgumentParser
 import Attune
+import AttuneFiles
 import AttuneJSON
 import Foundation
 
@@ -67,7 +68,7 @@ struct TrainRequest {
                 settings.append(next)
                 place += 1
             case "--resume":
-                if let next, !next.hasPrefix("-"), next.contains("checkpoint") {
+                if let next, Self.isCheckpoint(next) {
                     resume = .path(next)
                     place += 1
                 } else {
@@ -87,5 +88,10 @@ struct TrainRequest {
         } else {
             recipe = try Recipe(set: settings, flags: flags)
         }
+    }
+    /// Whether the word after `--resume` is its value and not the recipe: a folder, or what is named like one.
+    private static func isCheckpoint(_ word: String) -> Bool {
+        guard !word.hasPrefix("-"), ![".yaml", ".yml"].contains(where: word.hasSuffix) else { return false }
+        return Folder.exists(word) || word.contains("checkpoint-")
     }
 }

@@ -174,6 +174,8 @@ extension Recipe {
     public var maxLength: Int { integer(.maxLength) ?? 2 }
     /// What happens to longer rows.
     public var overlength: Overlength { word(.overlength, .stop) }
+    /// Whether rows equal to an earlier one are left out.
+    public var dropsDuplicates: Bool { flag(.dropDuplicates) }
     /// The most tokens a row may have when it is prepared: with `packing: wrapped` the stream is cut later, so there is no limit.
     public var preparationLength: Int { packing == .wrapped ? .max : maxLength }
     /// What fills a sequence.

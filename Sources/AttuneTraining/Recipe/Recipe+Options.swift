@@ -10,6 +10,13 @@ extension Recipe {
     /// - Throws: `RecipeError` when the file cannot be read, `DataError` when it is no template.
     public func promptForm() throws -> PromptForm {
         if let template = RecipeTemplate(rawValue: promptTemplate) { return template.form }
+        return .custom(try PromptTemplate(try promptTemplateText() ?? "", name: promptTemplate))
+    }
+
+    /// The text of a custom form's file; `nil` for a form with a name.
+    /// - Throws: `RecipeError` when the file cannot be read.
+    public func promptTemplateText() throws(RecipeError) -> String? {
+        guard RecipeTemplate(rawValue: promptTemplate) == nil else { return nil }
         let bytes: [UInt8]
         do {
             bytes = try WholeFile.read(promptTemplate, limit: Self.templateLimit)
@@ -25,7 +32,7 @@ extension Recipe {
                 "\(promptTemplate) is not text in "
                     + "UTF-8", key: RecipeName.promptTemplate.rawValue)
         }
-        return .custom(try PromptTemplate(source, name: promptTemplate))
+        return source
     }
 
     /// The adapter to attach; `nil` for methods that train the base itself.

@@ -76,6 +76,10 @@ extension RecipeKey {
                 + "row. TRL cuts without a word, and a model that never sees the end of an answer does not learn to stop."
         ),
         RecipeKey(
+            .dropDuplicates, .flag, .flag(false),
+            "Whether rows equal to an earlier one, token for token, are left out; otherwise they are learned as often as they stand."
+        ),
+        RecipeKey(
             .packing, .choice(["false", "true", "wrapped"]), .text("false"),
             "Whether rows share sequences of max_length: true fits whole rows together and keeps them from seeing each other, "
                 + "wrapped cuts the stream of rows.", words: ["bfd": "true"]),

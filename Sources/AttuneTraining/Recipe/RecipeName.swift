@@ -19,6 +19,7 @@ public enum RecipeName: String, Sendable, CaseIterable, Hashable {
     case trainOn = "train_on"
     case maxLength = "max_length"
     case overlength
+    case dropDuplicates = "drop_duplicates"
     case packing
     case shuffle
     case groupByLength = "group_by_length"
