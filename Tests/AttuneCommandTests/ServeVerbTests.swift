@@ -9,7 +9,10 @@ import FoundationNetworking
 /// `attune serve` as a program: its options, its line, its answer to a signal.
 @Suite struct ServeVerbTests {
     static let refused: [EngineVerbTests.Refused] = [
+        .init(64, "serve"), .init(64, "serve", Program.pocket, "--model", Program.pocket),
         .init(64, "serve", Program.pocket, "--port", "70000"),
+        .init(64, "serve", Program.pocket, "--load-format", "dummy", "--tool-call-parser", "pythonic"),
+        .init(66, "serve", Program.pocket, "--load-format", "dummy", "--chat-template", Program.root.path + "/nowhere"),
         .init(64, "serve", Program.pocket, "--adapter", "nameless"),
         .init(64, "serve", Program.pocket, "--load-format", "dummy", "--adapter", "a/b=dir"),
         .init(64, "serve", Program.pocket, "--load-format", "dummy", "--served-model-name", "../x"),
@@ -26,6 +29,54 @@ import FoundationNetworking
         let result = try Program.run(refused.arguments)
         #expect(result.code == refused.code && result.output.isEmpty, "\(result.errors)")
         #expect(result.errors.hasPrefix("attune: "))
+    }
+
+    /// A text that would go on for long is ended at once by `--shutdown-timeout 0`, and by a second signal.
+    @Test(arguments: [true, false]) func aHurryIsPossible(secondSignal: Bool) async throws {
+        let process = Process()
+        guard let executable = Program.executable else { throw Program.NotBuilt() }
+        process.executableURL = executable
+        process.arguments = [
+            "serve", "--model", Program.pocket, "--served-model-name", "pocket", "--port", "0", "--threads", "1",
+            "--quiet",
+            "--shutdown-timeout", secondSignal ? "600" : "0",
+        ]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        defer { if process.isRunning { process.terminate() } }
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let address = try #require(
+            line.split(separator: " ").last.flatMap { URL(string: $0.trimmingCharacters(in: .whitespacesAndNewlines)) })
+        var request = URLRequest(url: address.appending(path: "completions"))
+        request.httpMethod = "POST"
+        request.setValue("application/json", forHTTPHeaderField: "content-type")
+        let body: JSON = [
+            "model": "pocket", "prompt": .array([JSON](repeating: "Hello", count: 16)), "max_tokens": 900, "n": 16,
+            "ignore_eos": true, "temperature": 1.5,
+        ]
+        request.httpBody = Data(body.utf8())
+        let asked = Task { [request] in try await URLSession.shared.data(for: request).0 }
+        let metrics = address.deletingLastPathComponent().appending(path: "metrics")
+        for _ in 0..<600 {
+            let text = String(decoding: try await URLSession.shared.data(from: metrics).0, as: UTF8.self)
+            if text.contains("attune:num_requests_running{model_name=\"pocket\"} 64") { break }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let start = ContinuousClock.now
+        process.terminate()
+        if secondSignal {
+            try await Task.sleep(for: .milliseconds(500))
+            #expect(process.isRunning, "the first signal waits for the text")
+            process.terminate()
+        }
+        process.waitUntilExit()
+        #expect(ContinuousClock.now - start < .seconds(15))
+        #expect(process.terminationStatus == (secondSignal ? 143 : 0))
+        let answer = try? JSON(parsing: Array(await asked.value))
+        #expect(
+            secondSignal ? answer == nil : answer?["choices"]?[0]?["finish_reason"] == "abort",
+            "\(String(describing: answer))")
     }
 
     @Test func itAnswersAndStopsOnASignal() async throws {
