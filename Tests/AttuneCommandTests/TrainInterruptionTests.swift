@@ -61,6 +61,45 @@ import Testing
         }
     }
 
+    /// Two signals while the program is held, so that both wait for it: it ends by the second, without saving.
+    @Test func aSecondSignalEndsAtOnce() throws {
+        let executable: URL = try #require(Program.executable)
+        let process = Process()
+        process.executableURL = executable
+        process.arguments = arguments("twice", steps: 100_000, ["--json", "--save-strategy", "no"])
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        var seen = Data()
+        while !seen.contains(#""event":"step","step":3,"#) {
+            let more = output.fileHandleForReading.availableData
+            if more.isEmpty { break }
+            seen += more
+        }
+        for number in [SIGSTOP, SIGINT, SIGTERM, SIGCONT] { kill(process.processIdentifier, number) }
+        _ = try output.fileHandleForReading.readToEnd()
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit && [130, 143].contains(process.terminationStatus))
+        #expect(try checkpoints("twice").isEmpty)
+    }
+
+    /// The word after `--resume` may be any folder, and is not taken for one when it is the recipe.
+    @Test func resumingTellsFoldersFromRecipes() throws {
+        let straight = try Program.run(arguments("straight"))
+        #expect(straight.code == 0, "\(straight.errors)")
+        try FileManager.default.moveItem(
+            atPath: model.beside("straight") + "/checkpoint-8", toPath: model.beside("kept-state"))
+        let from = try Program.run(arguments("out", ["--resume", model.beside("kept-state")]))
+        #expect(from.code == 0 && from.errors.contains("from step 8"), "\(from.errors)")
+        #expect(try bytes("out", "adapter_model.safetensors") == bytes("straight", "adapter_model.safetensors"))
+        let recipe = try model.scratch.write("checkpoint-recipe.yaml", "seed: 42\n")
+        let named = try Program.run(arguments("new", ["--resume", recipe]))
+        #expect(named.code == 0 && named.errors.contains("from step 0"), "\(named.errors)")
+        let nowhere = try Program.run(arguments("new", ["--resume", model.beside("checkpoint-99"), "--quiet"]))
+        #expect(nowhere.code == 66 && nowhere.hasOneErrorLine, "\(nowhere.errors)")
+    }
+
     /// No file may grow beyond a size, as on a full disk: every save fails, each is said, the last is the error.
     @Test func aFullDiskIsOneLineAndLosesNothing() throws {
         let straight = try Program.run(arguments("straight"))

@@ -51,6 +51,17 @@ import Testing
         #expect(report.answers.labels.first?.counts.first?.value == "yes")
     }
 
+    @Test func whatIsTrainedIsGreenAndRowsCannotSteerTheTerminal() throws {
+        let view = DataReport.ModelView(
+            encoder: RowEncoder(encoder: ByteEncoder(), form: .tutorial), maxLength: 500, overlength: .stop)
+        let report = DataReport([alpaca(task, "red \u{1B}[31m", "Ca\u{202E}rd", line: 1)], model: view)
+        let colored = report.text(usesColor: true)
+        #expect(colored.contains("\u{1B}[32mCa\u{FFFD}rd"), "\(colored)")
+        #expect(colored.count { $0 == "\u{1B}" } == 4 && colored.contains("\n### Response:\n"))
+        let plain = report.text()
+        #expect(plain.contains("⟦Ca\u{FFFD}rd") && !plain.contains("\u{1B}"), "\(plain)")
+    }
+
     @Test func modelsViewCountsTokens() throws {
         let view = DataReport.ModelView(
             encoder: RowEncoder(encoder: ByteEncoder(), form: .tutorial), maxLength: 115, overlength: .stop)

@@ -39,6 +39,13 @@ import Testing
         #expect(EvaluationResult(tuned).json["base"] == nil)
     }
 
+    @Test func probabilitiesReadAsSentences() {
+        #expect(EvaluationResult(tuned, base: base).markdown.contains("two-sided: p = 0.0001."))
+        let more = (1...20).map { prediction($0, "a", "a") }
+        let none = (1...20).map { prediction($0, "a", "b") }
+        #expect(EvaluationResult(more, base: none).markdown.contains("two-sided: p < 0.0001."))
+    }
+
     @Test func fieldsAreShares() {
         let json = EvaluationResult([
             prediction(1, "Category: A\nPriority: B", "Category: A\nPriority: C"),
