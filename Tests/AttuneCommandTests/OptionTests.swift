@@ -52,10 +52,19 @@ import Testing
         var change: String
         var effect: Effect
         var base: [String]
+        /// The width of the model.
+        var hidden = 32
         var testDescription: String { change }
 
         init(_ change: String, _ effect: Effect, _ base: String...) {
             (self.change, self.effect, self.base) = (change, effect, base)
+        }
+
+        /// Over matrices of 4,096 values and more, the least that eight-bit moments are kept for.
+        var wide: Option {
+            var option = self
+            option.hidden = 64
+            return option
         }
 
         /// Beside an evaluation and a checkpoint after every step; the loss falls from step to step.
@@ -94,9 +103,9 @@ import Testing
         Option("gradient_checkpointing=true", .activationBytes), Option("logging_steps=1", .logEntries),
         Option("fp16=true", .losses), Option("bf16=true", .losses), Option("dtype=bfloat16", .losses),
         Option("seed=7", .losses), Option("optim=sgd", .momentBytes),
-        Option("optim=adamw_8bit", .momentBytes, "method=full"),
-        Option("optim=paged_adamw_8bit", .momentBytes, "method=full"),
-        Option("optim=paged_adamw_32bit", .momentBytes, "method=full", "optim=adamw_8bit"),
+        Option("optim=adamw_8bit", .momentBytes, "method=full").wide,
+        Option("optim=paged_adamw_8bit", .momentBytes, "method=full").wide,
+        Option("optim=paged_adamw_32bit", .momentBytes, "method=full", "optim=adamw_8bit").wide,
         Option("method=full", .trainable), Option("method=freeze", .trainable), Option("method=qlora", .frozenBytes),
         Option("freeze_trainable_layers=1", .trainable, "method=freeze"),
         // Saving and evaluating
@@ -106,6 +115,7 @@ import Testing
         Option("evaluation_strategy=epoch", .evaluations, "test_size=3"),
         Option("eval_steps=2", .evaluations, "test_size=3", "eval_strategy=steps", "logging_steps=5"),
         Option("test_size=3", .tokens),
+        Option("per_device_eval_batch_size=4", .activationBytes, "test_size=6", "eval_strategy=epoch"),
         Option("load_best_model_at_end=true", .weights, best: ["greater_is_better=true"]),
         Option(
             "metric_for_best_model=mean_token_accuracy", .weights,
@@ -128,7 +138,7 @@ import Testing
 
     @Test(arguments: options)
     func changesSomething(_ option: Option) throws {
-        let model = try TinyModel()
+        let model = try TinyModel(hidden: option.hidden)
         let data = try model.tickets()
         let base = try Self.trace(model, data, option.base)
         let changed = try Self.trace(model, data, option.base + [option.change])
@@ -160,6 +170,21 @@ import Testing
         let fresh = try Self.trace(model, data, ["shuffle=false"])
         #expect((second.losses.first ?? 9) < (fresh.losses.first ?? 0) - 0.2)
         #expect(first.trainable == second.trainable)
+    }
+
+    @Test func rowsThatStandTwiceAreLearnedOnceWhereAsked() throws {
+        let model = try TinyModel()
+        let data = try model.tickets(4)
+        let rows = try String(contentsOfFile: data, encoding: .utf8)
+        try (rows + rows).write(toFile: data, atomically: true, encoding: .utf8)
+        let twice = try Self.trace(model, data, ["max_steps=-1"])
+        let once = try Self.trace(model, data, ["max_steps=-1", "drop_duplicates=true"])
+        #expect(twice.losses.count == 8 && once.losses.count == 4)
+        let report = try Program.run("data", "check", data, "--model", model.path, "--json")
+        #expect(try report.lines().first?["ledger"]?["bins"]?["duplicate"] == 0, "\(report.errors)")
+        let recipe = try model.scratch.write("once.yaml", "drop_duplicates: true\n")
+        let cleaned = try Program.run("data", "check", data, "--model", model.path, "--recipe", recipe, "--json")
+        #expect(try cleaned.lines().first?["ledger"]?["bins"]?["duplicate"] == 4, "\(cleaned.errors)")
     }
 
     @Test func rowsThatAreTooLongAreDroppedCutOrStopTheRun() throws {
