@@ -61,6 +61,7 @@ let recipeRows: [RecipeRow] = [
     RecipeRow(.columns, "{output: label}", .table([.init(key: "output", value: .text("label"))])) { "\($0.columns)" },
     RecipeRow(.trainOn, "all", .text("all")) { "\($0.trainOn)" },
     RecipeRow(.maxLength, "512", .integer(512)) { "\($0.maxLength) \($0.batchOptions.maxLength)" },
+    RecipeRow(.dropDuplicates, "true", .flag(true)) { "\($0.dropsDuplicates)" },
     RecipeRow(.overlength, "drop", .text("drop")) { "\($0.overlength)" },
     RecipeRow(.packing, "wrapped", .text("wrapped")) { "\($0.batchOptions.packing)" },
     RecipeRow(.shuffle, "false", .flag(false)) { "\($0.batchOptions.shuffles)" },
