@@ -28,7 +28,7 @@ import Testing
         func told(_ eval: String) throws -> [Int] {
             let run = try Self.run(model, eval: eval, [])
             var (step, told) = (0, [Int]())
-            try run.run { event in
+            _ = try run.run { event in
                 if case .step(let report) = event { step = report.step }
                 if case .finished = event { step = 61 }
                 if case .notice(let text) = event, text.hasPrefix("overfitting: ") { told.append(step) }
@@ -55,7 +55,7 @@ import Testing
         // Rows that were learned end where their answers end.
         let same = try Self.run(model, eval: model.tickets(named: "same.jsonl"), [])
         let before = try #require(try same.trainer.evaluate()?.stopHealth)
-        try same.run { _ in }
+        _ = try same.run { _ in }
         let after = try #require(try same.trainer.evaluate()?.stopHealth)
         #expect(after > 3 * before, "\(before) \(after)")
     }
