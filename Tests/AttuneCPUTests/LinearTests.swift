@@ -164,6 +164,33 @@ import Testing
         }
     }
 
+    /// Products of one input together: the bits of each alone, for few rows and for many, with and without a low-rank term.
+    @Test(arguments: cases) func aGroupGivesTheBitsOfEach(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for rows in [1, 5, 33, 220] {
+            let x = try randomTensor(rows, 70, test.dtype, seed: 1)
+            let products = try [130, 64, 7].enumerated().map { index, out in
+                let weight = try backend.pack(
+                    .dense(randomTensor(out, 70, test.dtype, seed: UInt64(2 + index))), computeType: test.dtype)
+                let low = LowRankTerm(
+                    input: try randomTensor(rows, 5, test.dtype, seed: UInt64(6 + index)),
+                    weight: try backend.pack(
+                        .dense(randomTensor(out, 5, test.dtype, seed: UInt64(9 + index))), computeType: test.dtype))
+                return LinearProduct(
+                    out: try Tensor(zeros: [rows, out], test.dtype), weight: weight,
+                    bias: index == 0 ? try randomTensor(1, out, .float32, seed: 5) : nil, extra: index == 1 ? low : nil)
+            }
+            backend.linearGroup(products, x, scale: 0.5, residual: nil)
+            for (index, product) in products.enumerated() {
+                let alone = try Tensor(zeros: product.out.shape, test.dtype)
+                backend.linear(
+                    alone, x, product.weight, bias: product.bias, extra: product.extra, scale: 0.5, residual: nil)
+                #expect(bytes(product.out) == bytes(alone), "\(rows) rows, product \(index)")
+                #expect(bytes(alone).contains { $0 != 0 }, "something was multiplied")
+            }
+        }
+    }
+
     @Test(arguments: cases) func unpackingGivesTheWeightBack(_ test: Case) throws {
         let backend = try CPUBackend(threads: 2, isa: test.set)
         for (_, inp, out) in Self.shapes {
