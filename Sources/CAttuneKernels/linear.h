@@ -21,7 +21,8 @@ typedef struct {
     int64_t left;  // bytes
 } attune_next_panel;
 
-// Lets a tile of `tiles` fetch its part: line by line as it goes where one a pair is enough, else all before it begins.
+// Lets a tile fetch its part, `tiles` of them being left: as it goes where it can and others follow, else all before it
+// begins.
 static inline void attune_fetch_ahead(
     attune_next_panel *next, attune_product *product, int32_t dtype, int64_t tiles) {
     product->ahead = NULL;

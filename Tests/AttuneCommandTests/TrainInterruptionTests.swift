@@ -30,14 +30,12 @@ import Testing
             .sorted()
     }
 
-    /// Stopped by a signal, the state is saved, the code is 75, and going on ends with the same bits.
-    @Test(arguments: [SIGINT, SIGTERM]) func aSignalSaves(_ number: Int32) throws {
-        let straight = try Program.run(arguments("straight", steps: 60))
-        #expect(straight.code == 0, "\(straight.errors)")
+    /// A run without checkpoints of its own that has made three steps.
+    private func started(_ name: String, steps: Int) throws -> (Process, Pipe) {
         let executable: URL = try #require(Program.executable)
         let process = Process()
         process.executableURL = executable
-        process.arguments = arguments("stopped", steps: 60, ["--json", "--save-strategy", "no"])
+        process.arguments = arguments(name, steps: steps, ["--json", "--save-strategy", "no"])
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
@@ -48,6 +46,14 @@ import Testing
             if more.isEmpty { break }
             seen += more
         }
+        return (process, output)
+    }
+
+    /// Stopped by a signal, the state is saved, the code is 75, and going on ends with the same bits.
+    @Test(arguments: [SIGINT, SIGTERM]) func aSignalSaves(_ number: Int32) throws {
+        let straight = try Program.run(arguments("straight", steps: 60))
+        #expect(straight.code == 0, "\(straight.errors)")
+        let (process, output) = try started("stopped", steps: 60)
         kill(process.processIdentifier, number)
         _ = try output.fileHandleForReading.readToEnd()
         process.waitUntilExit()
@@ -63,20 +69,7 @@ import Testing
 
     /// Two signals while the program is held, so that both wait for it: it ends by the second, without saving.
     @Test func aSecondSignalEndsAtOnce() throws {
-        let executable: URL = try #require(Program.executable)
-        let process = Process()
-        process.executableURL = executable
-        process.arguments = arguments("twice", steps: 100_000, ["--json", "--save-strategy", "no"])
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        var seen = Data()
-        while !seen.contains(#""event":"step","step":3,"#) {
-            let more = output.fileHandleForReading.availableData
-            if more.isEmpty { break }
-            seen += more
-        }
+        let (process, output) = try started("twice", steps: 100_000)
         for number in [SIGSTOP, SIGINT, SIGTERM, SIGCONT] { kill(process.processIdentifier, number) }
         _ = try output.fileHandleForReading.readToEnd()
         process.waitUntilExit()
