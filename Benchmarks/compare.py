@@ -118,7 +118,7 @@ def words(name, value):
 
 
 print(f"{platform.processor() or platform.machine()}, {options.threads} threads, model of the shape {shape} with random "
-      f"weights, medians of {max(len(sides['peer']) for sides in results.values())} alternating rounds.")
+      f"weights, medians of {max((len(sides['peer']) for sides in results.values()), default=0)} alternating rounds.")
 print("Peers: " + ", ".join(f"{package} {version}" for package, version in versions.items()))
 print()
 print("| Job | Peer | Peer tok/s | attune tok/s | Ratio | Peer peak MiB | attune peak MiB | Memory |")
