@@ -30,7 +30,14 @@ import Testing
         let server = try await TestServer.start(model)
         defer { Task { try await server.stop() } }
         let port = server.port
-        var statuses: [Int: Int] = [:]
+        // Two run all along, so that those that come at once find four places, however they are scheduled.
+        let running = try (0..<2).map { _ in
+            let wire = try Wire(port: port)
+            wire.send(Self.bytes(["max_tokens": 4000, "stream": true]))
+            return wire
+        }
+        try await server.waitUntil(running: 2)
+        var statuses = [200: running.count]
         try await withThrowingTaskGroup(of: (Int, String?).self) { group in
             for _ in 0..<40 {
                 group.addTask {
@@ -44,6 +51,8 @@ import Testing
             }
             for try await (status, retryAfter) in group {
                 statuses[status, default: 0] += 1
+                // The last place is given back once all others are refused.
+                if statuses[429, default: 0] == 36 { running.forEach { $0.disconnect() } }
                 #expect((status == 429) == (retryAfter.flatMap { Int($0) } ?? 0 > 0))
             }
         }

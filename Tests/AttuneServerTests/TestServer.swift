@@ -64,11 +64,16 @@ final class TestServer: Sendable {
     }
 
     /// Waits until that many texts run or wait.
-    func waitUntil(texts: Int) async throws {
+    func waitUntil(texts: Int) async throws { try await waitUntil(texts, in: ["running", "waiting"]) }
+
+    /// Waits until that many texts run.
+    func waitUntil(running: Int) async throws { try await waitUntil(running, in: ["running"]) }
+
+    private func waitUntil(_ texts: Int, in states: [String]) async throws {
         for _ in 0..<3000 {
             let text = try await get("/metrics").text
-            let counts = text.split(separator: "\n").filter {
-                $0.hasPrefix("attune:num_requests_running{") || $0.hasPrefix("attune:num_requests_waiting{")
+            let counts = text.split(separator: "\n").filter { line in
+                states.contains { line.hasPrefix("attune:num_requests_\($0){") }
             }.compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
             if counts.reduce(0, +) >= Double(texts) { return }
             try await Task.sleep(for: .milliseconds(5))
