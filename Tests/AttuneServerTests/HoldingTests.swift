@@ -321,7 +321,7 @@ import Testing
             Task {
                 try await Wire.away {
                     let wire = try Wire(port: port)
-                    wire.send(Self.bytes(["max_tokens": 300, "stream": JSON(place % 2 == 0)]))
+                    wire.send(Self.bytes(["max_tokens": 300, "ignore_eos": true, "stream": JSON(place % 2 == 0)]))
                     return try wire.answer()
                 }
             }
