@@ -18,7 +18,7 @@ public struct InferenceBench {
     /// Reads one prompt of `tokens` a step, after one that is not counted.
     /// - Throws: `TensorError`, `GenerationError`.
     public func prefill(tokens: Int, steps: Int) throws -> BenchReport {
-        let loop = try makeLoop(sequences: 1, batchRows: tokens, cacheRows: tokens + 16)
+        let (loop, runner) = try makeLoop(sequences: 1, batchRows: tokens, cacheRows: tokens + 16)
         var durations: [Double] = []
         for step in 0...steps {
             if step == 1 { backend.reset() }
@@ -29,14 +29,14 @@ public struct InferenceBench {
         return BenchReport(
             durations: durations, tokens: Double(tokens),
             operationsPerStep: work(rows: Double(tokens), logits: 1, context: Double(tokens) / 2),
-            bytesPerStep: weightBytes, seconds: backend.seconds, plannedMemory: nil, limits: limits)
+            bytesPerStep: weightBytes(runner, texts: 1), seconds: backend.seconds, plannedMemory: nil, limits: limits)
     }
 
     /// One token a step for each of `sequences` texts, from a context of `context` tokens on.
     /// - Throws: `TensorError`, `GenerationError`.
     public func decode(sequences: Int, context: Int, steps: Int) throws -> BenchReport {
         let length = context + steps + 8
-        let loop = try makeLoop(
+        let (loop, runner) = try makeLoop(
             sequences: sequences, batchRows: 512, cacheRows: sequences * ((length + 15) / 16 * 16 + 16))
         for index in 0..<sequences {
             _ = try loop.submit(request(index, prompt: context, answer: steps + 4)) { _ in }
@@ -52,7 +52,8 @@ public struct InferenceBench {
         return BenchReport(
             durations: durations, tokens: Double(sequences),
             operationsPerStep: work(rows: Double(sequences), logits: Double(sequences), context: middle),
-            bytesPerStep: weightBytes + Double(sequences) * middle * Double(KVCache.bytesPerToken(model)),
+            bytesPerStep: weightBytes(runner, texts: sequences)
+                + Double(sequences) * middle * Double(KVCache.bytesPerToken(model)),
             seconds: backend.seconds, plannedMemory: nil, limits: limits)
     }
 
@@ -61,7 +62,7 @@ public struct InferenceBench {
     /// - Throws: `TensorError`, `GenerationError`.
     public func serve(requests: Int, prompt: Int, answer: Int, steps: Int) throws -> BenchReport {
         let length = (prompt + answer + 15) / 16 * 16 + 16
-        let loop = try makeLoop(sequences: requests, batchRows: 512, cacheRows: requests * length)
+        let (loop, runner) = try makeLoop(sequences: requests, batchRows: 512, cacheRows: requests * length)
         var durations: [Double] = []
         for step in 0...steps {
             if step == 1 { backend.reset() }
@@ -76,10 +77,12 @@ public struct InferenceBench {
             durations: durations, tokens: Double(requests * (prompt + answer)),
             operationsPerStep: work(
                 rows: rows, logits: Double(requests * answer), context: Double(prompt + answer) / 2),
-            bytesPerStep: Double(answer) * weightBytes, seconds: backend.seconds, plannedMemory: nil, limits: limits)
+            bytesPerStep: Double(answer) * weightBytes(runner, texts: requests), seconds: backend.seconds, plannedMemory: nil, limits: limits)
     }
 
-    private func makeLoop(sequences: Int, batchRows: Int, cacheRows: Int) throws -> GenerationLoop {
+    private func makeLoop(
+        sequences: Int, batchRows: Int, cacheRows: Int
+    ) throws -> (GenerationLoop, DecoderRunner) {
         var options = EngineOptions()
         options.maxModelLength = cacheRows
         options.scheduler.maxSequences = sequences
@@ -88,7 +91,7 @@ public struct InferenceBench {
         let runner = try DecoderRunner(
             model, cacheRows: (cacheRows + 15) / 16 * 16, batchRows: max(batchRows, sequences),
             logitRows: sequences)
-        return GenerationLoop(runner: runner, text: NoText(), options: options)
+        return (GenerationLoop(runner: runner, text: NoText(), options: options), runner)
     }
 
     /// A greedy request of random tokens that never ends early.
@@ -103,10 +106,10 @@ public struct InferenceBench {
         return GenerationRequest(prompt: tokens, options: options)
     }
 
-    /// Bytes of the weights one step streams: all but the table tokens are looked up in.
-    private var weightBytes: Double {
-        let c = model.configuration
-        return Double(model.weightByteCount - c.vocabularySize * c.hiddenSize * model.computeType.byteWidth)
+    /// Bytes of the weights one step of so many texts streams; of the table tokens are looked up in, next to nothing.
+    private func weightBytes(_ runner: DecoderRunner, texts: Int) -> Double {
+        let blocks = model.projections.reduce(0) { $0 + $1.weight.byteCount + ($1.bias?.byteCount ?? 0) }
+        return Double(blocks + runner.headByteCount(texts: texts))
     }
 
     /// 2 operations a multiply-add: every matrix for every row, the head for rows that need logits, attention's two products.

@@ -19,13 +19,16 @@ public final class DecoderRunner: ModelRunner, @unchecked Sendable {
     public init(_ decoder: Decoder, cacheRows: Int, batchRows: Int, logitRows: Int) throws(TensorError) {
         self.decoder = decoder
         cache = try KVCache(decoder, rows: cacheRows)
-        pass = try InferencePass(decoder, capacity: batchRows, logitCapacity: logitRows)
+        pass = try InferencePass(decoder, capacity: batchRows, logitCapacity: logitRows, picksMaxima: true)
     }
 
     /// Tokens the head knows.
     public var vocabularySize: Int { decoder.configuration.vocabularySize }
     /// Tokens the cache holds.
     public var cacheRowCount: Int { cache.rowCount }
+
+    /// Bytes that a step of so many greedy texts reads of the head: of few, a coarse copy of it.
+    public func headByteCount(texts: Int) -> Int { pass.headByteCount(rows: texts) }
 
     /// Runs one step and lends its logits.
     public func run(_ batch: InferenceBatch, _ use: (Span<Float>) -> Void) throws {
@@ -51,7 +54,7 @@ public final class DecoderRunner: ModelRunner, @unchecked Sendable {
         let runs = batch.adapters.map { AdapterRun(rows: $0.rows, adapter: $0.adapter) }
         let out = try pass.run(
             batch.tokens, batch.segments, cache: (cache, batch.cacheRows), logitRows: batch.logitRows,
-            adapterRuns: runs)
+            adapterRuns: runs, onlyMaxima: batch.onlyMaxima)
         return UnsafeBufferPointer(
             start: out.address.assumingMemoryBound(to: Float.self), count: batch.logitRows.count * vocabularySize)
     }
@@ -79,7 +82,8 @@ extension InferenceBatch {
         let logitPlaces = logitRows.indices.filter { place[Int(logitRows[$0])] != nil }
         let batch = InferenceBatch(
             tokens: rows.map { tokens[$0] }, cacheRows: rows.map { cacheRows[$0] }, segments: SegmentTable(own),
-            logitRows: logitPlaces.compactMap { place[Int(logitRows[$0])].map(Int32.init) }, adapters: runs)
+            logitRows: logitPlaces.compactMap { place[Int(logitRows[$0])].map(Int32.init) }, adapters: runs,
+            onlyMaxima: onlyMaxima)
         return (batch, logitPlaces)
     }
 }

@@ -102,7 +102,8 @@ public final class GenerationLoop {
         defer { snapshot() }
         guard !plan.parts.isEmpty else { return false }
         for copy in plan.copies { runner.copyCacheRows(from: copy.from, to: copy.to) }
-        let (batch, logitCounts) = scheduler.batch(for: plan)
+        var (batch, logitCounts) = scheduler.batch(for: plan)
+        batch.onlyMaxima = zip(plan.parts, logitCounts).allSatisfy { part, count in count == 0 || isGreedy(part) }
         let moment = now()
         for part in plan.parts {
             guard let live = texts[part.id], requests[live.request]?.started == nil else { continue }
@@ -117,6 +118,13 @@ public final class GenerationLoop {
             for part in plan.parts { fail(part.id, .stepFailed("\(error)")) }
         }
         return true
+    }
+
+    /// Whether the part's text takes the largest logit whatever the others are.
+    private func isGreedy(_ part: StepPlan.Part) -> Bool {
+        guard let text = texts[part.id], let options = requests[text.request]?.request.options else { return false }
+        return options.takesLargestLogit && text.constraint == nil && text.generated >= options.minTokens
+            && !(options.echo && part.range.lowerBound < requests[text.request]?.request.prompt.count ?? 0)
     }
 
     private func consume(_ plan: StepPlan, _ logitCounts: [Int], _ logits: Span<Float>) {
@@ -311,12 +319,10 @@ public final class GenerationLoop {
 
     private func makeText(_ request: GenerationRequest, id: Int, index: Int) -> LiveText {
         let options = request.options
-        let needsHistory =
-            options.repetitionPenalty != 1 || options.presencePenalty != 0 || options.frequencyPenalty != 0
         return LiveText(
             id: id + index, request: id, index: index, decoder: text.makeStreamDecoder(),
             matcher: StopMatcher(options.stop, includesStopText: options.includesStopText),
-            constraint: request.constraint, history: needsHistory ? TokenHistory(prompt: request.prompt) : nil)
+            constraint: request.constraint, history: options.hasPenalty ? TokenHistory(prompt: request.prompt) : nil)
     }
 
     private func snapshot() {

@@ -13,17 +13,20 @@ public struct InferenceBatch: Sendable {
     public var logitRows: [Int32]
     /// Which adapter each run of rows uses; the runs cover all rows in order. `nil` is the base model.
     public var adapters: [(rows: Range<Int>, adapter: String?)]
+    /// Nothing but each row's largest logit and its place matters: others may be less than they are.
+    public var onlyMaxima: Bool
 
     /// Joins the parts.
     public init(
         tokens: [Int32], cacheRows: [Int32], segments: SegmentTable, logitRows: [Int32],
-        adapters: [(rows: Range<Int>, adapter: String?)]
+        adapters: [(rows: Range<Int>, adapter: String?)], onlyMaxima: Bool = false
     ) {
         self.tokens = tokens
         self.cacheRows = cacheRows
         self.segments = segments
         self.logitRows = logitRows
         self.adapters = adapters
+        self.onlyMaxima = onlyMaxima
     }
 }
 

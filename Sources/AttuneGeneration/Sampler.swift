@@ -77,9 +77,7 @@ public struct Sampler {
         withheld: [Int32] = [], step: Int, uniform: Double
     ) throws(GenerationError) -> SampledToken {
         let best = try Self.firstMaximum(logits, step: step)
-        let changes =
-            mask != nil || !withheld.isEmpty || !options.logitBias.isEmpty || options.repetitionPenalty != 1
-            || options.presencePenalty != 0 || options.frequencyPenalty != 0
+        let changes = mask != nil || !withheld.isEmpty || options.changesLogits
         var id = best
         if changes {
             adjust(logits, options, history, mask, withheld)

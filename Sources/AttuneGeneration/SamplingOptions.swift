@@ -48,6 +48,13 @@ public struct SamplingOptions: Sendable, Equatable {
         return options
     }
 
+    /// Whether tokens seen so far change the logits.
+    var hasPenalty: Bool { repetitionPenalty != 1 || presencePenalty != 0 || frequencyPenalty != 0 }
+    /// Whether logits are changed before a token is chosen.
+    var changesLogits: Bool { hasPenalty || !logitBias.isEmpty }
+    /// Whether the largest of the model's logits is taken, and nothing told about the others.
+    var takesLargestLogit: Bool { temperature == 0 && logprobs == nil && !changesLogits }
+
     /// Upper limits on what one request may ask for.
     public enum Limit {
         /// Texts a prompt.

@@ -53,10 +53,16 @@ public final class InferencePass {
     private let rstd: BufferHandle
     private let logits: BufferHandle
     private let ranks: [Int]
+    /// The base's head and its screen; versions of it that adapters bring have none.
+    private let screened: (head: any PackedWeight, screen: any MaximumScreen)?
 
     /// Plans and takes the memory. Adapters attached later must not have a larger rank than those attached now.
+    ///
+    /// - Parameter picksMaxima: whether passes will want `onlyMaxima`, for which a coarse copy of the head may be made.
     /// - Throws: `TensorError.outOfMemory`.
-    public init(_ model: Decoder, capacity: Int, logitCapacity: Int) throws(TensorError) {
+    public init(
+        _ model: Decoder, capacity: Int, logitCapacity: Int, picksMaxima: Bool = false
+    ) throws(TensorError) {
         let c = model.configuration
         let type = model.computeType
         var plan = WorkspacePlan()
@@ -75,6 +81,10 @@ public final class InferencePass {
         self.capacity = capacity
         self.logitCapacity = logitCapacity
         self.plan = plan
+        let head = model.head.weight
+        // The order of logits must be that of the products.
+        let screen = picksMaxima && c.logitScale > 0 ? try model.backend.makeScreen(of: head) : nil
+        screened = screen.map { (head, $0) }
         workspace = try Workspace(plan, on: model.backend)
     }
 
@@ -86,11 +96,12 @@ public final class InferencePass {
     ///   - logitRows: batch rows whose next-token logits are wanted.
     ///   - adapterRuns: which rows use which adapter; together they cover the batch. Runs of adapters that train modules of the
     ///     base whole cannot share a pass with others; `Decoder.activation` tells them apart.
+    ///   - onlyMaxima: nothing but each row's largest logit and its place matters; others may be less than they are.
     /// - Returns: float32 [logitRows.count, V], valid until the next run.
     /// - Throws: `TensorError.outOfMemory` when a rotation table must grow and cannot.
     public func run(
         _ tokens: [Int32], _ segments: SegmentTable, cache: (pools: KVCache, rows: [Int32])?, logitRows: [Int32],
-        adapterRuns: [AdapterRun]
+        adapterRuns: [AdapterRun], onlyMaxima: Bool = false
     ) throws(TensorError) -> Tensor {
         let rows = tokens.count
         precondition(rows <= capacity && logitRows.count <= logitCapacity, "\(rows) rows in a pass for \(capacity)")
@@ -105,13 +116,23 @@ public final class InferencePass {
         model.finalNorm.forward(
             workspace[normed, rows: count], rstd: workspace[rstd, rows: count], workspace[gathered, rows: count],
             backend)
-        backend.linear(
-            out, workspace[normed, rows: count], model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
+        if onlyMaxima, let screened, screened.head === model.head.weight {
+            backend.linearMaximum(out, workspace[normed, rows: count], screened.head, screened.screen)
+        } else {
+            backend.linear(
+                out, workspace[normed, rows: count], model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
+        }
         let c = model.configuration
         if c.logitScale != 1 || c.logitSoftcap > 0 {
             backend.finishLogits(out, logitScale: c.logitScale, softcap: c.logitSoftcap)
         }
         return out
+    }
+
+    /// Bytes that a pass with `onlyMaxima` and so many rows of logits reads of the head.
+    public func headByteCount(rows: Int) -> Int {
+        guard let screened, rows <= screened.screen.mostRows else { return model.head.weight.byteCount }
+        return screened.screen.byteCount
     }
 
     /// Runs the rows without a cache and returns their states behind the last norm.

@@ -14,6 +14,14 @@ public protocol PackedWeight: AnyObject, Sendable {
     var byteCount: Int { get }
 }
 
+/// A coarse copy of a weight, by which `linearMaximum` leaves out columns that cannot hold a row's largest value.
+public protocol MaximumScreen: AnyObject, Sendable {
+    /// Bytes of the copy.
+    var byteCount: Int { get }
+    /// Rows that gain by it; more are multiplied whole.
+    var mostRows: Int { get }
+}
+
 /// What a packed weight is made from.
 public enum WeightSource: Sendable {
     /// A dense matrix [out, in] of a compute type.
@@ -226,6 +234,12 @@ public protocol Backend: AnyObject, Sendable {
         residual: Tensor?)
     /// `linear` for each product, with the same input, scale and residual: what threads do for one they may do for all.
     func linearGroup(_ products: [LinearProduct], _ inp: Tensor, scale: Float, residual: Tensor?)
+    /// The screen of a weight, or `nil` where `linearMaximum` would gain nothing by one.
+    func makeScreen(of weight: any PackedWeight) throws(TensorError) -> (any MaximumScreen)?
+    /// `out = inp·Wᵀ`, float32 [T, out], where a row's largest value may lie, and −∞ in columns that cannot hold it.
+    ///
+    /// The largest value of every row and its place are those of `linear`, bit for bit.
+    func linearMaximum(_ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, _ screen: any MaximumScreen)
     /// `dinp = residual + scale·(dout·W + Σ extra.input·extra.weight)`, [T, in] from [T, out].
     func linearInputGradient(
         _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float,

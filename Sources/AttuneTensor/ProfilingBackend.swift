@@ -86,6 +86,16 @@ public final class ProfilingBackend: Backend, @unchecked Sendable {
         timed("linear") { inner.linearGroup(products, inp, scale: scale, residual: residual) }
     }
 
+    /// The inner backend's.
+    public func makeScreen(of weight: any PackedWeight) throws(TensorError) -> (any MaximumScreen)? {
+        try inner.makeScreen(of: weight)
+    }
+
+    /// Measured, as `linear`.
+    public func linearMaximum(_ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, _ screen: any MaximumScreen) {
+        timed("linear") { inner.linearMaximum(out, inp, weight, screen) }
+    }
+
     /// Measured.
     public func linearInputGradient(
         _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float, residual: Tensor?

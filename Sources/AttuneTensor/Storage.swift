@@ -44,7 +44,7 @@ public final class Storage: @unchecked Sendable {
 
     deinit { release(address, byteCount) }
 
-    /// Zeroed host memory. Large runs come from the kernel directly, on huge pages where it grants them.
+    /// Zeroed host memory. What is not small lies on large pages where the system grants them.
     ///
     /// - Throws: `TensorError.outOfMemory`.
     public convenience init(byteCount: Int) throws(TensorError) {
@@ -59,22 +59,13 @@ public final class Storage: @unchecked Sendable {
             }
             return
         }
-        #if os(Linux)
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS
-        #else
-        let flags = MAP_PRIVATE | MAP_ANON
-        #endif
-        let mapped = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0)
-        guard let address = mapped, address != MAP_FAILED else { throw .outOfMemory(byteCount: byteCount) }
-        #if os(Linux)
-        madvise(address, size, 14)  // MADV_HUGEPAGE; advice only, so a refusal is no error
-        #endif
+        let (address, chunk) = try PageChunk.run(of: size)
         self.init(address: address, byteCount: byteCount, device: .cpu, isWritable: true) { address, count in
-            munmap(address, max(count, 64))
+            chunk.giveBack(address, max(count, 64))
         }
     }
 
-    private static let mappingThreshold = 1 << 20
+    private static let mappingThreshold = 64 << 10
 
     /// Lets whole pages of a mapped file leave memory, after what they hold was copied elsewhere; reading them again brings them
     /// back from the file. Does nothing where the storage may be written.

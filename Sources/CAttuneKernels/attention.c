@@ -24,6 +24,7 @@ typedef struct {
     int64_t d, width;  // head dimension; bytes of an operand element
     int64_t group;
     const int64_t *block_starts;  // forward: row blocks before each segment
+    int64_t item_heads;           // forward: key heads of one item
 } attention_context;
 
 // Scratch of one thread.
@@ -190,19 +191,28 @@ static attune_score_row row_of(const attune_attention_plan *plan, key_span span,
 
 // MARK: Forward
 
-static void forward_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
-    const attune_kernels *k = machine->kernels;
-    const attention_context *c = context;
-    const attune_attention_plan *plan = c->plan;
-    int64_t kv_head = item % plan->kv_head_count, block = item / plan->kv_head_count;
-    int64_t low = 0, high = plan->segment_count - 1;
-    while (low < high) {
-        int64_t middle = (low + high + 1) / 2;
-        if (c->block_starts[middle] <= block) low = middle;
-        else high = middle - 1;
+// Blocks of so few rows wait for keys and values, which a cache has in memory.
+#define MEMORY_BOUND_ROWS 12
+
+// Brings rows of some heads' keys and values into the cache. By loads: the core then has as many lines under way as it can,
+// which asking for them ahead did not give.
+static void touch_rows(const attention_context *c, const int64_t *rows, int64_t count, int64_t kv_head) {
+    int64_t bytes = c->item_heads * c->d * attune_width(c->k->dtype);
+    for (int64_t i = 0; i < count; i++) {
+        const volatile char *key = attune_at(c->k, rows[i], kv_head * c->d);
+        const volatile char *value = attune_at(c->v, rows[i], kv_head * c->d);
+        for (int64_t at = 0; at < bytes; at += 64) {
+            (void)key[at];
+            (void)value[at];
+        }
     }
-    const attune_segment *segment = plan->segments + low;
-    int64_t row_start = (block - c->block_starts[low]) * FORWARD_ROWS;
+}
+
+static void forward_rows(
+    attune_machine *machine, const attention_context *c, const attune_segment *segment, int64_t row_start,
+    int64_t kv_head, int is_first, int32_t thread) {
+    const attune_kernels *k = machine->kernels;
+    const attune_attention_plan *plan = c->plan;
     int64_t count = attune_min(FORWARD_ROWS, segment->query_count * c->group - row_start);
     attention_scratch s = carve(machine, thread, c);
     int64_t d = c->d;
@@ -229,6 +239,7 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
         int64_t keys = attune_min(KEYS, last_key - start);
         int64_t rows[KEYS];
         for (int64_t i = 0; i < keys; i++) rows[i] = key_row(&walk, start + i);
+        if (is_first && count <= MEMORY_BOUND_ROWS) touch_rows(c, rows, keys, kv_head);
         const void *pointers[KEYS];
         operand_rows(k, c, c->k, rows, keys, kv_head * d, s.keys, pointers);
         pack_columns(k, c, s.key_panel, pointers, keys);
@@ -270,6 +281,20 @@ static void forward_item(attune_machine *machine, void *context, int64_t item, i
     }
 }
 
+static void forward_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const attention_context *c = context;
+    int64_t parts = c->plan->kv_head_count / c->item_heads, block = item / parts;
+    int64_t low = 0, high = c->plan->segment_count - 1;
+    while (low < high) {
+        int64_t middle = (low + high + 1) / 2;
+        if (c->block_starts[middle] <= block) low = middle;
+        else high = middle - 1;
+    }
+    int64_t row_start = (block - c->block_starts[low]) * FORWARD_ROWS, head = item % parts * c->item_heads;
+    for (int64_t i = 0; i < c->item_heads; i++)
+        forward_rows(machine, c, c->plan->segments + low, row_start, head + i, i == 0, thread);
+}
+
 static attention_context context_of(
     attune_machine *machine, const attune_matrix *q, const attune_matrix *k, const attune_matrix *v,
     const attune_attention_plan *plan) {
@@ -295,7 +320,9 @@ void attune_attention(
         blocks += (plan->segments[i].query_count * c.group + FORWARD_ROWS - 1) / FORWARD_ROWS;
     }
     c.block_starts = starts;
-    attune_run(machine, forward_item, &c, blocks * plan->kv_head_count);
+    // Where there are items enough, all heads of a row in one: their keys are neighbours in memory.
+    c.item_heads = blocks >= 4 * machine->threads ? plan->kv_head_count : 1;
+    attune_run(machine, forward_item, &c, blocks * (plan->kv_head_count / c.item_heads));
     attune_end(machine);
 }
 

@@ -100,22 +100,22 @@ static void expand_4bit(
     else expand_4bit_as(out, ATTUNE_F16, 0, codes, scales, codebook, pairs);
 }
 
-#define CODES_AHEAD 4096  // bytes
+#define CODES_AHEAD 2048  // bytes
 
 // One to three float32 rows times a four-bit panel, expanded in registers: the same values and sums as expanding first.
 INLINE void tile_4bit_of(
     float *acc, const float *const *row, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, const int rows, const int32_t dtype) {
+    int64_t block, const int rows, const int vectors, const int32_t dtype) {
     const __m512 table = _mm512_loadu_ps(codebook);
     __m512 sum[3][4];
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < 4; j++) sum[m][j] = _mm512_setzero_ps();
+        for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_setzero_ps();
     for (int64_t start = 0; start < k; start += block, scales += 64) {
         __m512 scale[4];
-        for (int j = 0; j < 4; j++) scale[j] = _mm512_loadu_ps(scales + 16 * j);
+        for (int j = 0; j < vectors; j++) scale[j] = _mm512_loadu_ps(scales + 16 * j);
         for (int64_t i = start; i < start + block; i += 16, codes += 512) {
             for (int line = 0; line < 512; line += 64) __builtin_prefetch(codes + CODES_AHEAD + line);
-            UNROLL for (int j = 0; j < 4; j++) {
+            UNROLL for (int j = 0; j < vectors; j++) {
                 __m512i even, odd;
                 part_words(&even, &odd, codes + 128 * j);
                 UNROLL for (int p = 0; p < 8; p++) {
@@ -130,21 +130,24 @@ INLINE void tile_4bit_of(
         }
     }
     for (int m = 0; m < rows; m++)
-        for (int j = 0; j < 4; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
+        for (int j = 0; j < vectors; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
 }
 
 static void tile_4bit(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, int32_t count, int32_t dtype) {
+    int64_t block, int32_t count, int32_t width, int32_t dtype) {
     const float *const *row = (const float *const *)rows;
+#define ROWS_4BIT(rows, type)                                                                    \
+    if (width <= 2) tile_4bit_of(acc, row, k, codes, scales, codebook, block, rows, 2, type);     \
+    else tile_4bit_of(acc, row, k, codes, scales, codebook, block, rows, 4, type)
+#define COUNT_4BIT(type)                                \
+    if (count == 1) { ROWS_4BIT(1, type); }             \
+    else if (count == 2) { ROWS_4BIT(2, type); }        \
+    else { ROWS_4BIT(3, type); }
     if (dtype == ATTUNE_BF16) {
-        if (count == 1) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 1, ATTUNE_BF16);
-        else if (count == 2) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 2, ATTUNE_BF16);
-        else tile_4bit_of(acc, row, k, codes, scales, codebook, block, 3, ATTUNE_BF16);
+        COUNT_4BIT(ATTUNE_BF16)
     } else {
-        if (count == 1) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 1, ATTUNE_F32);
-        else if (count == 2) tile_4bit_of(acc, row, k, codes, scales, codebook, block, 2, ATTUNE_F32);
-        else tile_4bit_of(acc, row, k, codes, scales, codebook, block, 3, ATTUNE_F32);
+        COUNT_4BIT(ATTUNE_F32)
     }
 }
 #define TILE_4BIT tile_4bit

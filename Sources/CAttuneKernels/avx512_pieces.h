@@ -139,3 +139,44 @@ static inline __attribute__((always_inline)) __m512 round_to_bf16(__m512 x) {
     __m512 c = _mm512_fmadd_ps(x, _mm512_set1_ps(65536.0f), x);
     return _mm512_sub_ps(c, _mm512_sub_ps(c, x));
 }
+
+// Codes widened to 16 bits sixteen columns at a time; one instruction multiplies and adds a pair.
+#define OWN_SCREEN
+INLINE void screen_panel_of(
+    float *sums, const int8_t *codes, const int16_t *const *rows, int64_t pairs, const int count) {
+    __m512 sum[4][4];
+    for (int m = 0; m < count; m++)
+        for (int j = 0; j < 4; j++) sum[m][j] = _mm512_setzero_ps();
+    for (int64_t start = 0; start < pairs; start += ATTUNE_SCREEN_RUN) {
+        __m512i run[4][4];
+        for (int m = 0; m < count; m++)
+            for (int j = 0; j < 4; j++) run[m][j] = _mm512_setzero_si512();
+        int64_t end = attune_min(pairs, start + ATTUNE_SCREEN_RUN);
+        for (int64_t p = start; p < end; p++) {
+            const int8_t *pair = codes + p * 2 * ATTUNE_PANEL;
+            __m512i wide[4];
+            for (int j = 0; j < 4; j++)
+                wide[j] = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(pair + 32 * j)));
+            for (int m = 0; m < count; m++) {
+                int32_t two;
+                memcpy(&two, rows[m] + 2 * p, 4);
+                __m512i x = _mm512_set1_epi32(two);
+                for (int j = 0; j < 4; j++) run[m][j] = _mm512_add_epi32(run[m][j], _mm512_madd_epi16(wide[j], x));
+            }
+        }
+        for (int m = 0; m < count; m++)
+            for (int j = 0; j < 4; j++) sum[m][j] = _mm512_add_ps(sum[m][j], _mm512_cvtepi32_ps(run[m][j]));
+    }
+    for (int m = 0; m < count; m++)
+        for (int j = 0; j < 4; j++) _mm512_storeu_ps(sums + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
+}
+
+static void screen_panel(
+    float *sums, const int8_t *codes, const int16_t *const *rows, int64_t pairs, int32_t count) {
+    switch (count) {
+    case 1: screen_panel_of(sums, codes, rows, pairs, 1); break;
+    case 2: screen_panel_of(sums, codes, rows, pairs, 2); break;
+    case 3: screen_panel_of(sums, codes, rows, pairs, 3); break;
+    default: screen_panel_of(sums, codes, rows, pairs, 4); break;
+    }
+}

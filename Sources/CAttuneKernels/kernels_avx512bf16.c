@@ -15,17 +15,17 @@
 // panel.
 INLINE void tile_4bit_bf16_of(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, const int count) {
+    int64_t block, const int count, const int vectors) {
     const __m512 table = _mm512_loadu_ps(codebook);
     __m512 sum[4][4];
     for (int m = 0; m < count; m++)
-        for (int j = 0; j < 4; j++) sum[m][j] = _mm512_setzero_ps();
+        for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_setzero_ps();
     for (int64_t start = 0; start < k; start += block, scales += 64) {
         __m512 scale[4][2];
-        for (int j = 0; j < 4; j++) lane_scales(scale[j], scales + 16 * j);
+        for (int j = 0; j < vectors; j++) lane_scales(scale[j], scales + 16 * j);
         for (int64_t i = start; i < start + block; i += 16, codes += 512) {
             for (int line = 0; line < 512; line += 64) __builtin_prefetch(codes + CODES_AHEAD + line);
-            UNROLL for (int j = 0; j < 4; j++) {
+            UNROLL for (int j = 0; j < vectors; j++) {
                 __m512i lower = _mm512_loadu_si512(codes + 128 * j), upper = _mm512_loadu_si512(codes + 128 * j + 64);
                 UNROLL for (int p = 0; p < 8; p++) {
                     __m512bh pairs = (__m512bh)BF16_PAIRS(
@@ -40,18 +40,21 @@ INLINE void tile_4bit_bf16_of(
         }
     }
     for (int m = 0; m < count; m++)
-        for (int j = 0; j < 4; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
+        for (int j = 0; j < vectors; j++) _mm512_storeu_ps(acc + m * ATTUNE_PANEL + 16 * j, sum[m][j]);
 }
 
 static void tile_4bit_bf16(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, int32_t count, int32_t dtype) {
+    int64_t block, int32_t count, int32_t width, int32_t dtype) {
     (void)dtype;
+#define ROWS_4BIT_BF16(count)                                                                     \
+    if (width <= 2) tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, count, 2);     \
+    else tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, count, 4)
     switch (count) {
-    case 1: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 1); break;
-    case 2: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 2); break;
-    case 3: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 3); break;
-    default: tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, 4); break;
+    case 1: ROWS_4BIT_BF16(1); break;
+    case 2: ROWS_4BIT_BF16(2); break;
+    case 3: ROWS_4BIT_BF16(3); break;
+    default: ROWS_4BIT_BF16(4); break;
     }
 }
 

@@ -289,6 +289,21 @@ static void expand_4bit(
         }
     }
 }
+static void screen_panel(
+    float *sums, const int8_t *codes, const int16_t *const *rows, int64_t pairs, int32_t count) {
+    for (int32_t m = 0; m < count; m++) {
+        for (int64_t n = 0; n < 64; n++) {
+            float sum = 0;
+            for (int64_t start = 0; start < pairs; start += ATTUNE_SCREEN_RUN) {
+                int32_t run = 0;
+                for (int64_t k = 2 * start; k < 2 * attune_min(pairs, start + ATTUNE_SCREEN_RUN); k++)
+                    run += rows[m][k] * codes[(k / 2) * 128 + n * 2 + k % 2];
+                sum += (float)run;
+            }
+            sums[m * 64 + n] = sum;
+        }
+    }
+}
 
 const attune_kernels attune_kernels_scalar = {
     .name = "scalar", .tall = ATTUNE_TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32, .tile_bf16 = NULL,
@@ -301,5 +316,5 @@ const attune_kernels attune_kernels_scalar = {
     .adamw = adamw, .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32,
     .pack_rows32 = pack_rows32, .pack_pairs16 = pack_pairs16, .widen_pairs = widen_pairs, .tile_pairs = tile_pairs,
     .widen_lines = widen_lines,
-    .expand_4bit = expand_4bit,
+    .expand_4bit = expand_4bit, .screen_panel = screen_panel,
 };

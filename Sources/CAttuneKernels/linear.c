@@ -26,6 +26,7 @@ typedef struct {
     const char *inp, *extra_inp;      // operands in that type; inp NULL when every tile converts its rows
     int64_t inp_stride, extra_stride;  // bytes
     int64_t chunks, chunk_rows;
+    int64_t whole;  // panels of one item; those that follow are two items each, for a balance of the threads
 } linear_context;
 
 static int64_t panel_bytes(const attune_weight *w, int32_t transposed) {
@@ -34,11 +35,11 @@ static int64_t panel_bytes(const attune_weight *w, int32_t transposed) {
 }
 
 static void fused_tile(
-    attune_tile_4bit tile, const attune_weight *w, int64_t panel, float *acc, const attune_product *product,
-    int32_t rows) {
+    attune_tile_4bit tile, const attune_weight *w, int64_t panel, int32_t half, float *acc, const attune_product *product,
+    int32_t rows, int32_t width) {
     tile(
-        acc, product->rows, w->in, (const uint8_t *)w->data + panel * w->in * 32,
-        w->scales + panel * (w->in / w->block) * 64, w->codebook, w->block, rows, w->dtype);
+        acc, product->rows, w->in, (const uint8_t *)w->data + panel * w->in * 32 + half * 256,
+        w->scales + panel * (w->in / w->block) * 64 + half * 32, w->codebook, w->block, rows, width, w->dtype);
 }
 
 static void multiply_tile(
@@ -53,9 +54,15 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     const attune_kernels *k = machine->kernels;
     const linear_context *c = context;
     const attune_linear_arguments *a = c->arguments;
-    int64_t panel = item / c->chunks, chunk = item % c->chunks;
+    int64_t panel = item / c->chunks, chunk = item % c->chunks, most_columns = 64;
+    int32_t half = 0;
+    if (panel >= c->whole) {
+        half = (panel - c->whole) % 2;
+        panel = c->whole + (panel - c->whole) / 2;
+        most_columns = 32;
+    }
     int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, a->inp->rows);
-    int64_t column = panel * 64, n = attune_min(64, c->columns - column);
+    int64_t column = panel * 64 + half * 32, n = attune_min(most_columns, c->columns - column);
     int32_t width = (int32_t)((n + 15) / 16);
 
     attune_product products[2] = {{.step = 1}, {.step = 1}};
@@ -75,11 +82,14 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
             attune_weight_lines(k, a->extra_weight, panel, 0, products[1].k, a->transposed, panel_type, extra);
         count = 2;
     }
+    // 32 columns are 128 bytes of a panel's line, of pairs and of float32 alike.
+    for (int64_t i = 0; half && i < count; i++)
+        if (products[i].panel) products[i].panel = (const char *)products[i].panel + 128;
     _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
     int32_t most = c->dtype == ATTUNE_F32 && (width <= 2 || c->direct) ? k->tall : ATTUNE_TILE;
     int64_t next = panel + machine->threads;
     attune_next_panel ahead = {NULL, 0};
-    if (!a->transposed && !c->direct && !c->fused && next * 64 < c->columns && a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
+    if (!a->transposed && !c->direct && !c->fused && panel < c->whole && next * 64 < c->columns && a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
         ahead.left = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
         ahead.at = (const char *)a->weight->data + next * ahead.left;
     }
@@ -98,7 +108,7 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
             if (count == 2) products[1].rows[m] = c->extra_inp + (row + m) * c->extra_stride;
         }
         if (c->fused) {
-            fused_tile(c->fused, a->weight, panel, acc, &products[0], rows);
+            fused_tile(c->fused, a->weight, panel, half, acc, &products[0], rows, width);
             if (count == 2) multiply_tile(k, c, acc, 1, &products[1], 1, rows, width);
         } else {
             multiply_tile(k, c, acc, 0, products, count, rows, width);
@@ -182,7 +192,11 @@ static int64_t plan_few_rows(attune_machine *machine, linear_context *c, const a
         c->chunks = attune_max(1, attune_min((rows + ROW_CHUNK - 1) / ROW_CHUNK, 8 * machine->threads / panels));
     c->chunk_rows = (rows + c->chunks - 1) / attune_max(1, c->chunks);
     c->chunk_rows = (c->chunk_rows + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
-    return rows > 0 ? panels * c->chunks : 0;
+    c->whole = panels;
+    // Nine panels leave one of two threads idle for a tenth of the time; the last as two halves do not.
+    if (c->fused && panels < 16 * machine->threads && a->weight->out % 64 == 0)
+        c->whole -= panels % machine->threads;
+    return rows > 0 ? panels * c->chunks + (panels - c->whole) : 0;
 }
 
 static int takes_blocks(const attune_linear_arguments *a) {
@@ -241,4 +255,25 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
         attune_run(machine, linear_item, &c, items);
     }
     attune_end(machine);
+}
+
+typedef struct {
+    linear_context *product;
+    const int32_t *panels;
+} listed_context;
+
+static void listed_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const listed_context *c = context;
+    for (int64_t chunk = 0; chunk < c->product->chunks; chunk++)
+        linear_item(machine, c->product, c->panels[item] * c->product->chunks + chunk, thread);
+}
+
+void attune_linear_panels(
+    attune_machine *machine, const attune_linear_arguments *a, const int32_t *panels, int64_t count) {
+    linear_context c = {0};
+    plan_few_rows(machine, &c, a);
+    c.whole = INT64_MAX;
+    convert_operands(machine, &c);
+    listed_context listed = {&c, panels};
+    attune_run(machine, listed_item, &listed, count);
 }

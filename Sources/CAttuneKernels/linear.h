@@ -63,6 +63,10 @@ static inline void attune_finish_tile(
         residual ? residual->stride : 0, a->scale, rows, n);
 }
 
+// attune_linear of few rows, for the columns of some panels only.
+void attune_linear_panels(
+    attune_machine *machine, const attune_linear_arguments *arguments, const int32_t *panels, int64_t count);
+
 // The product for many rows; `dtype` is that of the tile's operands.
 void attune_linear_blocked(attune_machine *machine, const attune_linear_arguments *arguments, int32_t dtype);
 

@@ -41,7 +41,7 @@ typedef struct {
 
 typedef void (*attune_tile_4bit)(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, int32_t count, int32_t dtype);
+    int64_t block, int32_t count, int32_t width, int32_t dtype);
 
 struct attune_kernels {
     const char *name;
@@ -61,7 +61,8 @@ struct attune_kernels {
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
     // One to three float32 rows times a four-bit panel with scales [k/block][64], values rounded to a compute type (f32
-    // or bf16): the sums tile_f32 gives over the expanded panel. NULL where expanding first is as good.
+    // or bf16): the sums tile_f32 gives over the expanded panel, at least of the first 16·width columns. NULL where expanding
+    // first is as good.
     attune_tile_4bit tile_4bit;
     // The same for one to four bfloat16 rows: the sums tile_bf16 gives.
     attune_tile_4bit tile_4bit_bf16;
@@ -146,7 +147,13 @@ struct attune_kernels {
     void (*expand_4bit)(
         void *out, int32_t dtype, int32_t lines, const uint8_t *codes, const float *scales, const float *codebook,
         int64_t pairs);
+    // Sums [rows][64] of one to four rows of 16-bit integers with a panel of codes [pairs][64][2], |code| <= 127: exact over
+    // runs of ATTUNE_SCREEN_RUN pairs, the runs added in float32.
+    void (*screen_panel)(float *sums, const int8_t *codes, const int16_t *const *rows, int64_t pairs, int32_t count);
 };
+
+// 2·256 products of at most 127·32767 fit 32 bits.
+#define ATTUNE_SCREEN_RUN 256
 
 // Tables by file.
 extern const attune_kernels attune_kernels_scalar;

@@ -33,5 +33,5 @@
         .cap = cap, .logit_gradient = logit_gradient, .uniform = uniform, .mask = mask, .adamw = adamw,               \
         .transpose_block16 = transpose_block16, .transpose_block32 = transpose_block32, .pack_rows32 = pack_rows32,   \
         .pack_pairs16 = pack_pairs16, .widen_lines = widen_lines, .widen_pairs = widen_pairs,                         \
-        .expand_4bit = expand_4bit,                                                                                   \
+        .expand_4bit = expand_4bit, .screen_panel = screen_panel,                                                     \
     }

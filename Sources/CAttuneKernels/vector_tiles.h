@@ -333,3 +333,23 @@ static int64_t multiply_rounds(float *sink, int64_t rounds) {
     sink[0] = all[0];
     return rounds * LIMIT_SUMS * LANES * 2;
 }
+
+#ifndef OWN_SCREEN
+static void screen_panel(
+    float *sums, const int8_t *codes, const int16_t *const *rows, int64_t pairs, int32_t count) {
+    for (int32_t m = 0; m < count; m++) {
+        float *row_sums = sums + m * ATTUNE_PANEL;
+        memset(row_sums, 0, ATTUNE_PANEL * 4);
+        for (int64_t start = 0; start < pairs; start += ATTUNE_SCREEN_RUN) {
+            int32_t run[ATTUNE_PANEL] = {0};
+            int64_t end = attune_min(pairs, start + ATTUNE_SCREEN_RUN);
+            for (int64_t p = start; p < end; p++) {
+                const int8_t *pair = codes + p * 2 * ATTUNE_PANEL;
+                int32_t even = rows[m][2 * p], odd = rows[m][2 * p + 1];
+                for (int n = 0; n < ATTUNE_PANEL; n++) run[n] += even * pair[2 * n] + odd * pair[2 * n + 1];
+            }
+            for (int n = 0; n < ATTUNE_PANEL; n++) row_sums[n] += (float)run[n];
+        }
+    }
+}
+#endif

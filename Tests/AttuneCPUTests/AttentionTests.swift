@@ -156,6 +156,37 @@ struct AttentionReference {
         #expect(bytes(decoded) != bytes(whole.rows(89..<90)), "rows differ, so the comparison can fail")
     }
 
+    /// Many texts that go on by one token, each over scattered rows of a cache: the bits of each alone.
+    @Test(arguments: LinearTests.cases) func manyTextsChangeNoBit(_ test: LinearTests.Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for shape in Self.shapes {
+            let width = shape.headCount * shape.headDimension
+            let kvWidth = shape.kvHeadCount * shape.headDimension
+            let count = 11
+            let q = try randomTensor(count, width, test.dtype, seed: 1)
+            let k = try randomTensor(count * 96, kvWidth, test.dtype, seed: 2)
+            let v = try randomTensor(count * 96, kvWidth, test.dtype, seed: 3)
+            let texts = (0..<count).map { text in
+                (0..<1 + text % 6).map { block in
+                    let start = (block * count + (text * 7) % count) * 16
+                    return start..<start + (block == text % 6 ? 5 : 16)
+                }
+            }
+            let together = try Tensor(zeros: [count, width], test.dtype)
+            backend.attention(
+                together, logSumExp: nil, q: q, k: k, v: v,
+                SegmentTable(texts.enumerated().map { Segment(queries: $0..<$0 + 1, keys: $1) }), shape)
+            for (text, keys) in texts.enumerated() {
+                let alone = try Tensor(zeros: [1, width], test.dtype)
+                backend.attention(
+                    alone, logSumExp: nil, q: q.rows(text..<text + 1), k: k, v: v,
+                    SegmentTable([Segment(queries: 0..<1, keys: keys)]), shape)
+                #expect(bytes(alone) == bytes(together.rows(text..<text + 1)), "\(shape) text \(text)")
+                #expect(bytes(alone).contains { $0 != 0 })
+            }
+        }
+    }
+
     /// The same for the gradients, those of a prefix shared by two continuations among them.
     @Test(arguments: LinearTests.cases) func gradientsDependOnNothingElse(_ test: LinearTests.Case) throws {
         let one = try CPUBackend(threads: 1, isa: test.set)

@@ -120,6 +120,22 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *argum
 // The same for several products, one after another; those of few rows of one `inp` (the same view) run as one, so that
 // threads wait for one another once.
 void attune_linear_group(attune_machine *machine, const attune_linear_arguments *arguments, int64_t count);
+
+// A coarse copy of a weight, by which attune_linear_maximum leaves out columns that cannot hold a row's largest value: a row of
+// the weight is scale·codes + an error of at most `errors` in the 2-norm. `norms` are those of the rows themselves.
+typedef struct {
+    const int8_t *codes;  // [ceil(out/64)][ceil(in/2)][64][2]
+    const float *scales, *errors, *norms;  // [out rounded up to 64]
+} attune_screen;
+#define ATTUNE_SCREEN_ROWS 4  // that attune_linear_maximum takes at once
+// Fills the arrays of a screen of a dense weight; 0 where the weight is not finite.
+int32_t attune_make_screen(
+    attune_machine *machine, int8_t *codes, float *scales, float *errors, float *norms, const attune_weight *weight);
+// out (f32) = inp·Wᵀ in the panels of 64 columns where a row's largest value may lie, bit for bit as attune_linear gives it, and −∞
+// elsewhere. Rows that are not finite are multiplied whole.
+void attune_linear_maximum(
+    attune_machine *machine, const attune_matrix *out, const attune_matrix *inp, const attune_weight *weight,
+    const attune_screen *screen);
 // dweight (f32) += scale·doutᵀ·inp.
 void attune_weight_gradient(
     attune_machine *machine, const attune_matrix *dweight, const attune_matrix *dout, const attune_matrix *inp,
