@@ -77,7 +77,8 @@ public struct InferenceBench {
             durations: durations, tokens: Double(requests * (prompt + answer)),
             operationsPerStep: work(
                 rows: rows, logits: Double(requests * answer), context: Double(prompt + answer) / 2),
-            bytesPerStep: Double(answer) * weightBytes(runner, texts: requests), seconds: backend.seconds, plannedMemory: nil, limits: limits)
+            bytesPerStep: Double(answer) * weightBytes(runner, texts: requests), seconds: backend.seconds,
+            plannedMemory: nil, limits: limits)
     }
 
     private func makeLoop(
