@@ -10,8 +10,8 @@ final class CPUPackedWeight: PackedWeight {
     let kind: Int32
     let data: Storage
     let scales: Storage?
-    let blockSize: Int
-    let codebook: [Float]
+    /// What the kernels read: addresses of `data` and `scales`, which live as long as this.
+    nonisolated(unsafe) let view: attune_weight
 
     init(
         out: Int, inp: Int, computeType: DType, quantization: QuantizationFormat?, kind: Int32, blockSize: Int,
@@ -22,34 +22,28 @@ final class CPUPackedWeight: PackedWeight {
         self.computeType = computeType
         self.quantization = quantization
         self.kind = kind
-        self.blockSize = blockSize
-        self.codebook = codebook
         data = try Storage(
             byteCount: Int(attune_weight_data_bytes(kind, kernelType(computeType), Int64(out), Int64(inp))))
         let scaleCount = Int(attune_weight_scale_count(kind, Int64(out), Int64(inp), Int64(blockSize)))
         scales = scaleCount > 0 ? try Storage(byteCount: scaleCount * 4) : nil
+        var view = attune_weight()
+        view.kind = kind
+        view.dtype = kernelType(computeType)
+        view.out = Int64(out)
+        view.in = Int64(inp)
+        view.data = UnsafeRawPointer(data.address)
+        view.scales = UnsafePointer(scales?.address.assumingMemoryBound(to: Float.self))
+        view.block = Int64(blockSize)
+        withUnsafeMutableBytes(of: &view.codebook) { bytes in
+            codebook.withUnsafeBytes { bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(64))) }
+        }
+        self.view = view
     }
 
     var byteCount: Int { data.byteCount + (scales?.byteCount ?? 0) }
 
     /// The scales as floats.
     var scalePointer: UnsafeMutablePointer<Float>? { scales?.address.assumingMemoryBound(to: Float.self) }
-
-    /// What the kernels read.
-    var view: attune_weight {
-        var view = attune_weight()
-        view.kind = kind
-        view.dtype = kernelType(computeType)
-        view.out = Int64(outFeatures)
-        view.in = Int64(inFeatures)
-        view.data = UnsafeRawPointer(data.address)
-        view.scales = UnsafePointer(scalePointer)
-        view.block = Int64(blockSize)
-        withUnsafeMutableBytes(of: &view.codebook) { bytes in
-            codebook.withUnsafeBytes { bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(64))) }
-        }
-        return view
-    }
 }
 
 /// The packed weight of this backend behind the protocol.

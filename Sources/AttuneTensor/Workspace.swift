@@ -60,5 +60,11 @@ public final class Workspace: Sendable {
     }
 
     /// The first `count` rows of a planned buffer.
-    public subscript(handle: BufferHandle, rows count: Int) -> Tensor { self[handle].rows(0..<count) }
+    public subscript(handle: BufferHandle, rows count: Int) -> Tensor {
+        let entry = plan.entries[handle.index]
+        guard entry.shape.count == 2 else { return self[handle].rows(0..<count) }
+        precondition(count <= entry.shape[0], "\(count) rows of \(entry.name) \(entry.shape)")
+        return Tensor(
+            storage: storage, byteOffset: entry.byteOffset, shape: [count, entry.shape[1]], dtype: entry.dtype)
+    }
 }

@@ -61,6 +61,10 @@ import Testing
         Refused(69, "score", Program.llama, "--tokens", "1", "--device", "cuda"),
         Refused(65, "inspect", Program.llama, "--target-modules", "nothing_proj"),
         Refused(66, "inspect", Program.root.path + "/Sources"),
+        // What the parser of arguments itself refuses.
+        Refused(64, "score", Program.llama, "--tokens", "1", "--tpo", "3"),
+        Refused(64, "score", Program.llama, "--tokens", "1", "--top", "three"),
+        Refused(64, "score", "--tokens"), Refused(64, "tokenise", "x"), Refused(64, "quantize", Program.llama),
     ]
 
     @Test(arguments: refused)
@@ -69,6 +73,13 @@ import Testing
         #expect(result.code == refused.code, "\(result.errors)")
         #expect(result.hasOneErrorLine, "\(result.errors)")
         #expect(result.output.isEmpty)
+    }
+
+    @Test func aMistypedOptionNamesTheHelpOfItsVerb() throws {
+        let result = try Program.run("score", Program.llama, "--tokens", "1", "--tpo", "3")
+        #expect(result.errors.contains("--tpo") && result.errors.contains("see attune score --help"), "\(result.errors)")
+        let help = try Program.run("score", "--help")
+        #expect(help.code == 0 && help.output.contains("USAGE: attune score"))
     }
 
     @Test func inspectCountsAsTheTutorialDoes() throws {
