@@ -1,5 +1,6 @@
 import AttuneTensor
 import CAttuneKernels
+import Synchronization
 
 /// A weight in eight bits with bounds of what that leaves out; see `attune_screen` for the bytes.
 final class CPUMaximumScreen: MaximumScreen {
@@ -7,10 +8,12 @@ final class CPUMaximumScreen: MaximumScreen {
     /// Three arrays of a float a padded row: scales, errors, norms.
     private let rows: Storage
     private let rowCount: Int
+    private let revision: Int
 
     /// - Returns: `nil` for a weight with values that are not finite.
     init?(_ weight: CPUPackedWeight, _ machine: OpaquePointer) throws(TensorError) {
         rowCount = (weight.outFeatures + 63) / 64 * 64
+        revision = weight.revision.load(ordering: .relaxed)
         codes = try Storage(byteCount: rowCount * (weight.inFeatures + 1) / 2 * 2)
         rows = try Storage(byteCount: 3 * rowCount * 4)
         var view = weight.view
@@ -21,7 +24,9 @@ final class CPUMaximumScreen: MaximumScreen {
     }
 
     var byteCount: Int { codes.byteCount + rows.byteCount }
-    var mostRows: Int { Int(ATTUNE_SCREEN_ROWS) }
+
+    /// Whether the weight is still the one this was made of.
+    func holds(for weight: CPUPackedWeight) -> Bool { weight.revision.load(ordering: .relaxed) == revision }
 
     private func array(_ index: Int) -> UnsafeMutablePointer<Float> {
         rows.address.assumingMemoryBound(to: Float.self) + index * rowCount
@@ -57,6 +62,9 @@ extension CPUBackend {
             inp.columns == weight.inFeatures && out.columns == weight.outFeatures && out.rows == inp.rows
                 && out.dtype == .float32,
             "linearMaximum [\(weight.outFeatures), \(weight.inFeatures)] from \(inp.shape) to \(out.shape)")
+        guard screen.holds(for: cpuWeight(weight)) else {
+            return linear(out, inp, weight, bias: nil, extra: nil, scale: 1, residual: nil)
+        }
         var target = matrix(out)
         var source = matrix(inp)
         var view = cpuWeight(weight).view

@@ -1,5 +1,6 @@
 import AttuneTensor
 import CAttuneKernels
+import Synchronization
 
 /// A weight in panels of 64 outputs; see `attune_weight` for the bytes.
 final class CPUPackedWeight: PackedWeight {
@@ -12,6 +13,8 @@ final class CPUPackedWeight: PackedWeight {
     let scales: Storage?
     /// What the kernels read: addresses of `data` and `scales`, which live as long as this.
     nonisolated(unsafe) let view: attune_weight
+    /// Counts the times new values were written; what was made of earlier ones no longer holds.
+    let revision = Atomic(0)
 
     init(
         out: Int, inp: Int, computeType: DType, quantization: QuantizationFormat?, kind: Int32, blockSize: Int,
@@ -80,6 +83,7 @@ extension CPUBackend {
         precondition(
             source.rows == weight.outFeatures && source.columns == weight.inFeatures,
             "repack of [\(weight.outFeatures), \(weight.inFeatures)] from \(source.shape)")
+        weight.revision.add(1, ordering: .relaxed)
         var view = matrix(source)
         attune_pack_dense(machine.pool, weight.data.address, kernelType(weight.computeType), &view)
     }

@@ -23,7 +23,7 @@ struct AttuneProgram: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-        } catch where !(error is ExitCode) && exitCode(for: error) == .validationFailure {
+        } catch let error where !(error is ExitCode) && exitCode(for: error) == ExitCode.validationFailure {
             let what = message(for: error).split(separator: "\n").joined(separator: " ")
             // The parser's own last line names the help of the verb at hand.
             let help = fullMessage(for: error).split(separator: "'").first { $0.hasSuffix("--help") } ?? "attune --help"

@@ -19,7 +19,7 @@ public final class DecoderRunner: ModelRunner, @unchecked Sendable {
     public init(_ decoder: Decoder, cacheRows: Int, batchRows: Int, logitRows: Int) throws(TensorError) {
         self.decoder = decoder
         cache = try KVCache(decoder, rows: cacheRows)
-        pass = try InferencePass(decoder, capacity: batchRows, logitCapacity: logitRows, picksMaxima: true)
+        pass = try InferencePass(decoder, capacity: batchRows, logitCapacity: logitRows)
     }
 
     /// Tokens the head knows.
@@ -27,7 +27,7 @@ public final class DecoderRunner: ModelRunner, @unchecked Sendable {
     /// Tokens the cache holds.
     public var cacheRowCount: Int { cache.rowCount }
 
-    /// Bytes that a step of so many greedy texts reads of the head: of few, a coarse copy of it.
+    /// Bytes that a step of so many greedy texts now reads of the head: of few, a coarse copy of it.
     public func headByteCount(texts: Int) -> Int { pass.headByteCount(rows: texts) }
 
     /// Runs one step and lends its logits.

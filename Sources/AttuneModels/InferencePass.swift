@@ -53,16 +53,18 @@ public final class InferencePass {
     private let rstd: BufferHandle
     private let logits: BufferHandle
     private let ranks: [Int]
-    /// The base's head and its screen; versions of it that adapters bring have none.
-    private let screened: (head: any PackedWeight, screen: any MaximumScreen)?
+    /// The head of the base and its screen; versions of it that adapters bring have none.
+    private var screened: (head: any PackedWeight, screen: any MaximumScreen)?
+    /// Passes that a screen would have served, and would serve.
+    private var maximaPasses = 0
+    /// More rows are multiplied by the whole head.
+    private static let screenedRows = 4
+    /// Below this share of the weights the head is not worth a copy.
+    private static let leastHeadShare = 1.0 / 16
 
     /// Plans and takes the memory. Adapters attached later must not have a larger rank than those attached now.
-    ///
-    /// - Parameter picksMaxima: whether passes will want `onlyMaxima`, for which a coarse copy of the head may be made.
     /// - Throws: `TensorError.outOfMemory`.
-    public init(
-        _ model: Decoder, capacity: Int, logitCapacity: Int, picksMaxima: Bool = false
-    ) throws(TensorError) {
+    public init(_ model: Decoder, capacity: Int, logitCapacity: Int) throws(TensorError) {
         let c = model.configuration
         let type = model.computeType
         var plan = WorkspacePlan()
@@ -81,10 +83,6 @@ public final class InferencePass {
         self.capacity = capacity
         self.logitCapacity = logitCapacity
         self.plan = plan
-        let head = model.head.weight
-        // The order of logits must be that of the products.
-        let screen = picksMaxima && c.logitScale > 0 ? try model.backend.makeScreen(of: head) : nil
-        screened = screen.map { (head, $0) }
         workspace = try Workspace(plan, on: model.backend)
     }
 
@@ -116,8 +114,8 @@ public final class InferencePass {
         model.finalNorm.forward(
             workspace[normed, rows: count], rstd: workspace[rstd, rows: count], workspace[gathered, rows: count],
             backend)
-        if onlyMaxima, let screened, screened.head === model.head.weight {
-            backend.linearMaximum(out, workspace[normed, rows: count], screened.head, screened.screen)
+        if onlyMaxima, let screen = screen(rows: count) {
+            backend.linearMaximum(out, workspace[normed, rows: count], model.head.weight, screen)
         } else {
             backend.linear(
                 out, workspace[normed, rows: count], model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
@@ -129,9 +127,23 @@ public final class InferencePass {
         return out
     }
 
-    /// Bytes that a pass with `onlyMaxima` and so many rows of logits reads of the head.
+    /// The coarse copy of the head for a pass of so many rows, made when such passes come again: one answer of one token
+    /// would not earn it. Without memory for it, nothing is lost but time.
+    private func screen(rows: Int) -> (any MaximumScreen)? {
+        let head = model.head.weight
+        // The order of logits must be that of the products.
+        guard rows <= Self.screenedRows, model.configuration.logitScale > 0 else { return nil }
+        maximaPasses += 1
+        if maximaPasses == 2, Double(head.byteCount) > Self.leastHeadShare * Double(model.weightByteCount) {
+            screened = (try? model.backend.makeScreen(of: head)).flatMap { $0 }.map { (head, $0) }
+        }
+        guard let screened, screened.head === head else { return nil }
+        return screened.screen
+    }
+
+    /// Bytes that a pass with `onlyMaxima` and so many rows of logits now reads of the head.
     public func headByteCount(rows: Int) -> Int {
-        guard let screened, rows <= screened.screen.mostRows else { return model.head.weight.byteCount }
+        guard let screened, rows <= Self.screenedRows else { return model.head.weight.byteCount }
         return screened.screen.byteCount
     }
 

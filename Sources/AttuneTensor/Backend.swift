@@ -18,8 +18,6 @@ public protocol PackedWeight: AnyObject, Sendable {
 public protocol MaximumScreen: AnyObject, Sendable {
     /// Bytes of the copy.
     var byteCount: Int { get }
-    /// Rows that gain by it; more are multiplied whole.
-    var mostRows: Int { get }
 }
 
 /// What a packed weight is made from.
@@ -238,7 +236,7 @@ public protocol Backend: AnyObject, Sendable {
     func makeScreen(of weight: any PackedWeight) throws(TensorError) -> (any MaximumScreen)?
     /// `out = inp·Wᵀ`, float32 [T, out], where a row's largest value may lie, and −∞ in columns that cannot hold it.
     ///
-    /// The largest value of every row and its place are those of `linear`, bit for bit.
+    /// The largest value of every row and its place are those of `linear`, bit for bit. Pays for few rows.
     func linearMaximum(_ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, _ screen: any MaximumScreen)
     /// `dinp = residual + scale·(dout·W + Σ extra.input·extra.weight)`, [T, in] from [T, out].
     func linearInputGradient(

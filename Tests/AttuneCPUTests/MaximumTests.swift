@@ -163,4 +163,19 @@ import Testing
         weight.address.storeBytes(of: BFloat16(.infinity).bits, as: UInt16.self)
         #expect(!(try Head(weight, isa: .best).isFinite))
     }
+
+    /// New values in the weight: a screen of the old ones is not used.
+    @Test func trainedWeightsAreNotScreenedByOldCopies() throws {
+        let backend = try CPUBackend(threads: 2)
+        let weight = try backend.pack(.dense(randomTensor(4096, 64, .bfloat16, seed: 3)), computeType: .bfloat16)
+        guard let screen = try backend.makeScreen(of: weight) else { return }
+        let x = try randomTensor(1, 64, .bfloat16, seed: 4)
+        let outs = try (0..<3).map { _ in try Tensor(zeros: [1, 4096]) }
+        backend.linearMaximum(outs[0], x, weight, screen)
+        #expect(outs[0].floats().contains(-.infinity))
+        backend.repack(weight, try randomTensor(4096, 64, .bfloat16, seed: 5))
+        backend.linearMaximum(outs[1], x, weight, screen)
+        backend.linear(outs[2], x, weight, bias: nil, extra: nil, scale: 1, residual: nil)
+        #expect(bytes(outs[1]) == bytes(outs[2]))
+    }
 }
