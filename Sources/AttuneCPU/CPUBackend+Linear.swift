@@ -75,7 +75,7 @@ extension CPUBackend {
     /// `dinp = residual + scale·(dout·W + extra.input·extra.weight)`.
     public func linearInputGradient(
         _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float,
-        residual: Tensor?
+        residual: Tensor?, negligible: Float
     ) {
         precondition(
             dout.columns == weight.outFeatures && dinp.columns == weight.inFeatures,
@@ -85,12 +85,14 @@ extension CPUBackend {
                 extra.weight.inFeatures == weight.inFeatures && extra.weight.outFeatures == extra.input.columns,
                 "low-rank term of another shape")
         }
-        product(dinp, dout, weight, bias: nil, extra: extra, scale: scale, residual: residual, transposed: true)
+        product(
+            dinp, dout, weight, bias: nil, extra: extra, scale: scale, residual: residual, transposed: true,
+            negligible: negligible)
     }
 
     private func product(
         _ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, bias: Tensor?, extra: LowRankTerm?, scale: Float,
-        residual: Tensor?, transposed: Bool
+        residual: Tensor?, transposed: Bool, negligible: Float = 0
     ) {
         precondition(out.rows == inp.rows, "\(inp.rows) rows in, \(out.rows) rows out")
         if let residual { checkSame(residual, out) }
@@ -110,6 +112,7 @@ extension CPUBackend {
                         arguments.bias = UnsafePointer(optionalFloats(bias, weight.outFeatures))
                         arguments.scale = scale
                         arguments.transposed = transposed ? 1 : 0
+                        arguments.negligible = negligible
                         guard let extra else {
                             attune_linear(machine.pool, &arguments)
                             return

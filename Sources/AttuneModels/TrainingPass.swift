@@ -137,16 +137,18 @@ public final class TrainingPass {
     ///   - gradientScale: factor on the sum of losses, usually 1 / trained tokens of the whole step.
     ///   - key: seed and step of dropout and noise.
     ///   - noiseAlpha: NEFTune's α; 0 for none.
+    ///   - negligible: gradients of logits, of a loss of one token, that need not reach the head's input; 0 for none.
     /// - Throws: `TensorError.outOfMemory` when a rotation table must grow and cannot.
     public func forwardBackward(
         _ batch: TokenBatch, adapter: String?, gradientScale: Float, labelSmoothing: Float, key: RandomKey,
-        noiseAlpha: Float
+        noiseAlpha: Float, negligible: Float = 0
     ) throws(TensorError) -> LossReport {
         precondition(trains, "this pass was planned without a backward half")
         let pass = try forward(batch, adapter: adapter, dropoutKey: key, noiseAlpha: noiseAlpha)
         var options = CrossEntropyOptions()
         options.gradientScale = gradientScale
         options.labelSmoothing = labelSmoothing
+        options.negligible = negligible
         let report = score(batch, pass, options, trains: true)
         backward(batch, pass)
         return report
@@ -239,7 +241,8 @@ public final class TrainingPass {
                     backend.linearWeightGradient(gradient, dlogits, normed.rows(range), scale: 1)
                 }
                 backend.linearInputGradient(
-                    dgathered.rows(range), dlogits, model.head.weight, extra: nil, scale: 1, residual: nil)
+                    dgathered.rows(range), dlogits, model.head.weight, extra: nil, scale: 1, residual: nil,
+                    negligible: options.negligible * options.gradientScale)
             }
         }
         if trains, let dgathered, let b = shared.backward {

@@ -110,6 +110,9 @@ public struct CrossEntropyOptions: Sendable {
     public var labelSmoothing: Float = 0
     /// dlogits are multiplied by this (1 / trained tokens of the step, times the loss scale).
     public var gradientScale: Float = 1
+    /// Blocks of dlogits that are no larger than this before that factor may be left out of what is computed from them; 0 for
+    /// none.
+    public var negligible: Float = 0
 
     /// Plain cross-entropy.
     public init() {}
@@ -239,9 +242,11 @@ public protocol Backend: AnyObject, Sendable {
     /// The largest value of every row and its place are those of `linear`, bit for bit. Pays for few rows.
     func linearMaximum(_ out: Tensor, _ inp: Tensor, _ weight: any PackedWeight, _ screen: any MaximumScreen)
     /// `dinp = residual + scale·(dout·W + Σ extra.input·extra.weight)`, [T, in] from [T, out].
+    ///
+    /// Where `negligible` is positive, parts of `dout` in which no element is larger may be left out.
     func linearInputGradient(
         _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float,
-        residual: Tensor?)
+        residual: Tensor?, negligible: Float)
     /// `dweight += scale·doutᵀ·inp`, float32 [out, in] from [T, out] and [T, in].
     func linearWeightGradient(_ dweight: Tensor, _ dout: Tensor, _ inp: Tensor, scale: Float)
     /// `dvector += scale·Σ_t dout[t]`, float32 [out].
@@ -336,4 +341,14 @@ public protocol Backend: AnyObject, Sendable {
     func sgd(
         _ parameter: Tensor, gradient: Tensor, velocity: Tensor?, learningRate: Float, momentum: Float,
         weightDecay: Float, gradientScale: Float)
+}
+
+extension Backend {
+    /// `linearInputGradient` of all of `dout`.
+    public func linearInputGradient(
+        _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float,
+        residual: Tensor?
+    ) {
+        linearInputGradient(dinp, dout, weight, extra: extra, scale: scale, residual: residual, negligible: 0)
+    }
 }

@@ -98,10 +98,12 @@ public final class ProfilingBackend: Backend, @unchecked Sendable {
 
     /// Measured.
     public func linearInputGradient(
-        _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float, residual: Tensor?
+        _ dinp: Tensor, _ dout: Tensor, _ weight: any PackedWeight, extra: LowRankTerm?, scale: Float,
+        residual: Tensor?, negligible: Float
     ) {
         timed("linearInputGradient") {
-            inner.linearInputGradient(dinp, dout, weight, extra: extra, scale: scale, residual: residual)
+            inner.linearInputGradient(
+                dinp, dout, weight, extra: extra, scale: scale, residual: residual, negligible: negligible)
         }
     }
 

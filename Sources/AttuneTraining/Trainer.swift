@@ -159,7 +159,8 @@ public final class Trainer {
             let tokens = tokenBatch(batch)
             let loss = try pass.forwardBackward(
                 tokens, adapter: adapter, gradientScale: scale,
-                labelSmoothing: Float(options.labelSmoothing), key: key, noiseAlpha: Float(options.neftuneAlpha))
+                labelSmoothing: Float(options.labelSmoothing), key: key, noiseAlpha: Float(options.neftuneAlpha),
+                negligible: Float(options.logitGradientFilter))
             sums.loss += loss.lossSum
             sums.count += loss.count
             sums.correct += loss.correctCount

@@ -46,6 +46,8 @@ public struct TrainingOptions: Sendable {
     public var neftuneAlpha = 0.0
     /// ε of label smoothing.
     public var labelSmoothing = 0.0
+    /// Blocks of logit gradients no larger than this are left out of the head's backward product; 0 for none.
+    public var logitGradientFilter = 0.0
     /// Log every so many steps.
     public var loggingSteps = 500
     /// When to evaluate.

@@ -201,7 +201,7 @@ static int64_t plan_few_rows(attune_machine *machine, linear_context *c, const a
 
 static int takes_blocks(const attune_linear_arguments *a) {
     int64_t length = a->transposed ? a->weight->out : a->weight->in, rows = a->inp->rows;
-    return rows > FEW_ROWS || (length > LONG && (rows > SHORT_ROWS || a->transposed));
+    return a->negligible > 0 || rows > FEW_ROWS || (length > LONG && (rows > SHORT_ROWS || a->transposed));
 }
 
 typedef struct {

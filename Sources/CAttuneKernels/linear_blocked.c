@@ -4,6 +4,9 @@
 // item takes a block of rows, converts it into memory of its thread and multiplies it with a few panels, so that what a
 // tile reads again and again, the panel and the rows, comes from the second-level cache. Where k is cut the sums wait
 // in float32 and go on where they stopped: every element is still one sum over k in rising order.
+//
+// Gradients of logits are nearly all nearly zero. Where the caller says what is negligible, a tile leaves out the k whose
+// operands are all smaller (Wijmans et al. 2024, Cut Cross-Entropy).
 #include "linear.h"
 
 #define RUN 768                // of k at most
@@ -65,6 +68,47 @@ static void convert_row(
     }
 }
 
+// Which 64 k of a converted row hold an element larger than `negligible`: a bit each.
+static uint32_t live_blocks(const blocked_context *c, const char *row, float negligible) {
+    uint32_t live = 0;
+    for (int64_t k0 = 0; k0 < c->kn; k0 += 64) {
+        int64_t n = attune_min(64, c->kn - k0);
+        uint32_t largest = 0;
+        // Magnitudes compare as their bits do; NaN is the largest.
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t bits;
+            if (c->dtype == ATTUNE_F32) memcpy(&bits, row + (k0 + i) * 4, 4);
+            else bits = (uint32_t)((const uint16_t *)row)[k0 + i] << 16;
+            bits &= 0x7FFFFFFF;
+            largest = bits > largest ? bits : largest;
+        }
+        if (largest > attune_bits(negligible)) live |= 1u << (k0 / 64);
+    }
+    return live;
+}
+
+// The product over the runs of k that are live in a tile's rows. Returns how many runs there are.
+static int64_t live_runs(
+    const blocked_context *c, attune_product *runs, const attune_product *whole, int32_t rows, uint32_t live) {
+    int64_t count = 0;
+    for (int64_t k0 = 0; k0 < c->kn;) {
+        if (!(live >> (k0 / 64) & 1)) {
+            k0 += 64;
+            continue;
+        }
+        int64_t end = k0;
+        while (end < c->kn && live >> (end / 64) & 1) end += 64;
+        attune_product *run = runs + count++;
+        run->step = 1;
+        run->ahead = NULL;
+        run->k = attune_min(end, c->kn) - k0;
+        run->panel = (const char *)whole->panel + attune_panel_lines(k0, c->dtype) * 256;
+        for (int32_t m = 0; m < rows; m++) run->rows[m] = (const char *)whole->rows[m] + k0 * c->width;
+        k0 = end;
+    }
+    return count;
+}
+
 static void multiply_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
     const attune_kernels *k = machine->kernels;
     const blocked_context *c = context;
@@ -75,9 +119,11 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
     int64_t extra_at = padded(c->kn) * c->width;
     int64_t row_stride = extra_at + padded(c->extra) * c->width + 64;
     char *rows_memory = attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, row_stride * c->block_rows);
+    uint32_t live[MOST_ROWS];
     for (int64_t row = first; row < end; row++) {
         char *to = rows_memory + (row - first) * row_stride;
         convert_row(k, c, to, a->inp, row, c->k0, c->kn);
+        if (a->negligible > 0) live[row - first] = live_blocks(c, to, a->negligible);
         if (c->extra > 0) convert_row(k, c, to + extra_at, a->extra_inp, row, 0, c->extra);
     }
     attune_product products[2] = {{.k = c->kn, .step = 1}, {.k = c->extra, .step = 1}};
@@ -111,8 +157,17 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
             float *acc = tile;
             if (c->sums) acc = c->sums + (panel * (c->end_row - c->first_row) + row - c->first_row) * 64;
             int64_t count = c->extra > 0 ? 2 : 1;
-            if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, 64, !c->is_first, products, count, rows, width);
-            else k->tile_f32(acc, 64, !c->is_first, products, count, rows, width);
+            const attune_product *multiplied = products;
+            attune_product runs[RUN / 64 + 1];
+            if (a->negligible > 0) {
+                uint32_t any = 0;
+                for (int32_t m = 0; m < rows; m++) any |= live[row - first + m];
+                count = live_runs(c, runs, products, rows, any);
+                if (c->extra > 0) runs[count++] = products[1];
+                multiplied = runs;
+            }
+            if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, 64, !c->is_first, multiplied, count, rows, width);
+            else k->tile_f32(acc, 64, !c->is_first, multiplied, count, rows, width);
             if (c->is_last) attune_finish_tile(k, a, acc, row, rows, column, n);
             row += rows;
         }

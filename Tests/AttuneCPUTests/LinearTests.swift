@@ -146,6 +146,35 @@ import Testing
         }
     }
 
+    /// Blocks of 64 with nothing larger than what is negligible count as zeros, all others in full.
+    @Test(arguments: cases) func negligibleBlocksAreLeftOut(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for (rows, inp, out) in [(7, 70, 1003), (200, 40, 1700)] {
+            let packed = try backend.pack(.dense(randomTensor(out, inp, test.dtype, seed: 2)), computeType: test.dtype)
+            let low = LowRankTerm(
+                input: try randomTensor(rows, 5, test.dtype, seed: 3),
+                weight: try backend.pack(.dense(randomTensor(5, inp, test.dtype, seed: 4)), computeType: test.dtype))
+            let residual = try randomTensor(rows, inp, test.dtype, seed: 5)
+            var numbers = Numbers(6)
+            let values = (0..<rows).map { _ in (0..<out).map { _ in numbers.unit() } }
+            let whole = try Tensor(zeros: [rows, out], test.dtype)
+            let zeroed = try Tensor(zeros: [rows, out], test.dtype)
+            // Two of three blocks are small everywhere; the last, cut short, is not.
+            fill(whole) { values[$0][$1] * ($1 / 64 % 3 == 0 ? 1 : 0x1p-10) }
+            fill(zeroed) { values[$0][$1] * ($1 / 64 % 3 == 0 ? 1 : 0) }
+            let cases = [(whole, Float(0x1p-9)), (zeroed, 0), (whole, 0), (whole, 0x1p-22)]
+            let results = try cases.map { dout, negligible in
+                let dx = try Tensor(zeros: [rows, inp], test.dtype)
+                backend.linearInputGradient(
+                    dx, dout, packed, extra: low, scale: 1, residual: residual, negligible: negligible)
+                return bytes(dx)
+            }
+            #expect(results[0] == results[1], "what is small is left out, and nothing else")
+            #expect(results[0] != results[2], "it was not nothing")
+            #expect(results[3] == results[2], "what is larger stays")
+        }
+    }
+
     /// Weight gradients over more rows than one run, of every orientation, against float64; and the same bits on any
     /// number of threads.
     @Test(arguments: cases) func longWeightGradients(_ test: Case) throws {

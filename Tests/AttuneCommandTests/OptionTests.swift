@@ -100,6 +100,7 @@ import Testing
         Option("lr_scheduler_type=cosine", .rates), Option("lr_scheduler_type=constant", .rates),
         Option("lr_scheduler_kwargs={num_cycles: 2}", .rates, "lr_scheduler_type=cosine"),
         Option("neftune_noise_alpha=5", .losses), Option("label_smoothing_factor=0.2", .weights),
+        Option("logit_gradient_filter=0.5", .weights),
         Option("gradient_checkpointing=true", .activationBytes), Option("logging_steps=1", .logEntries),
         Option("fp16=true", .losses), Option("bf16=true", .losses), Option("dtype=bfloat16", .losses),
         Option("seed=7", .losses), Option("optim=sgd", .momentBytes),

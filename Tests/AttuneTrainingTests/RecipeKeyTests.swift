@@ -124,6 +124,7 @@ let recipeRows: [RecipeRow] = [
     RecipeRow(.optimizer, "sgd", .text("sgd"), options { "\($0.optimizer)" }),
     RecipeRow(.neftuneAlpha, "5", .number(5), options { "\($0.neftuneAlpha)" }),
     RecipeRow(.labelSmoothing, "0.1", .number(0.1), options { "\($0.labelSmoothing)" }),
+    RecipeRow(.logitGradientFilter, "0.01", .number(0.01), options { "\($0.logitGradientFilter)" }),
     RecipeRow(.gradientCheckpointing, "true", .flag(true), options { "\($0.gradientCheckpointing)" }),
     RecipeRow(.loggingSteps, "5", .integer(5), options { "\($0.loggingSteps)" }),
     RecipeRow(.saveStrategy, "epoch", .text("epoch"), options { "\($0.saving)" }),

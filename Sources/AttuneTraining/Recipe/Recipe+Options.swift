@@ -92,6 +92,7 @@ extension Recipe {
         options.maxGradNorm = number(.maxGradNorm) ?? options.maxGradNorm
         options.neftuneAlpha = number(.neftuneAlpha) ?? 0
         options.labelSmoothing = number(.labelSmoothing) ?? 0
+        options.logitGradientFilter = number(.logitGradientFilter) ?? 0
         options.loggingSteps = integer(.loggingSteps) ?? options.loggingSteps
         options.evaluation = cadence(.evalStrategy, every: .evalSteps)
         options.saving = cadence(.saveStrategy, every: .saveSteps)

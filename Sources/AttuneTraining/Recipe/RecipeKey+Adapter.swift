@@ -93,6 +93,10 @@ extension RecipeKey {
                 + "unless said there is none."),
         RecipeKey(.labelSmoothing, .number(.belowOne), .number(0), "ε of label smoothing."),
         RecipeKey(
+            .logitGradientFilter, .number(.belowOne), .number(0),
+            "Probabilities no larger than this do not reach the head's backward product where 64 neighbours are as small, which saves up "
+                + "to half of it; 0 is exact, 0.000244 (2⁻¹²) about what bfloat16 loses anyway."),
+        RecipeKey(
             .gradientCheckpointing, .flag, .flag(false),
             "Runs blocks again in the backward pass instead of keeping their values. TRL's default is true; here it costs a third more "
                 + "time for memory that the plan before step 0 says whether you need."),

@@ -63,6 +63,7 @@ public enum RecipeName: String, Sendable, CaseIterable, Hashable {
     case optimizer = "optim"
     case neftuneAlpha = "neftune_noise_alpha"
     case labelSmoothing = "label_smoothing_factor"
+    case logitGradientFilter = "logit_gradient_filter"
     case gradientCheckpointing = "gradient_checkpointing"
     // watching
     case loggingSteps = "logging_steps"

@@ -113,6 +113,9 @@ typedef struct {
     const attune_matrix *residual;  // or NULL
     float scale;
     int32_t transposed;             // 0: out = inp·Wᵀ; 1: out = inp·W
+    // When positive: where no element of a tile's rows is larger than this in 64 k (from a multiple of 64), their part of
+    // the sums may be left out.
+    float negligible;
 } attune_linear_arguments;
 
 // out = residual + scale·(inp·W' + bias + extra_inp·E'), W' = Wᵀ or W.
