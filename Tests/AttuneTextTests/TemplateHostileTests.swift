@@ -36,6 +36,7 @@ struct TemplateHostileTests {
         "{{ (-9223372036854775807 - 1)|abs }}", "{{ -1e300|filesizeformat }}", "{{ 1|round(10**9) }}",
         "{{ ''.__class__.__mro__ }}", "{{ [].append(1) }}", "{{ {}.update({}) }}", "{{ namespace(__class__=1) }}",
         "{% include 'x' %}", "{% import 'x' as y %}", "{% extends 'x' %}", "{{ self.x.y }}",
+        "{{ '{0[x]]}'.format({'x': 5}) }}", "{{ '{0[x]y}'.format({'x': 5}) }}", "{{ '{0[]}'.format({'x': 5}) }}",
         "{{ '{0.__class__.__mro__}'.format(1) }}", "{{ '{' }}{{ '{'.format(1) }}", "{{ '%' % 1 }}", "{{ '%(a' % {} }}",
     ])
     func endsInAnError(_ source: String) {

@@ -242,11 +242,16 @@ enum PythonFormat {
                 let start = index + 1
                 index =
                     name[start...].firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "[") } ?? name.endIndex
+                guard start < index else { throw TemplateError(.runtime, "Empty attribute in format string") }
                 value = try interpreter.attribute(String(decoding: name[start..<index], as: UTF8.self), of: value)
             } else {
+                guard name[index] == UInt8(ascii: "[") else {
+                    throw TemplateError(.runtime, "Only '.' or '[' may follow ']' in format field specifier")
+                }
                 guard let close = name[index...].firstIndex(of: UInt8(ascii: "]")) else {
                     throw TemplateError(.runtime, "Missing ']' in format string")
                 }
+                guard index + 1 < close else { throw TemplateError(.runtime, "Empty attribute in format string") }
                 let key = String(decoding: name[(index + 1)..<close], as: UTF8.self)
                 value = try interpreter.item(Int(key).map { .int($0) } ?? .text(key), of: value)
                 index = close + 1
