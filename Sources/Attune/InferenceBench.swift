@@ -121,15 +121,3 @@ public struct InferenceBench {
         return rows * (2 * matrices + attention) + logits * 2 * Double(c.vocabularySize * c.hiddenSize)
     }
 }
-
-/// Stands for a tokenizer where the text does not matter.
-private struct NoText: TokenText {
-    struct Stream: TextStream {
-        mutating func push(_ id: Int32) -> String { "" }
-        mutating func finish() -> String { "" }
-    }
-
-    func makeStreamDecoder() -> any TextStream { Stream() }
-    func bytes(of id: Int32) -> [UInt8] { [] }
-    func isSpecial(_ id: Int32) -> Bool { false }
-}

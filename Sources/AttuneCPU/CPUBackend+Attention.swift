@@ -10,6 +10,7 @@ final class AttentionPlan: Sendable {
     let order: [Int64]
     let treeStarts: [Int64]
     let keyRowCount: Int
+    private let runs = Mutex<[RunKey: [attune_byte_run]]>([:])
 
     init(_ table: SegmentTable) {
         self.table = table
@@ -79,6 +80,38 @@ final class AttentionPlan: Sendable {
         return (order, starts)
     }
 
+    private struct RunKey: Hashable {
+        let rowBytes: Int
+        let window: Int
+    }
+
+    /// More than this would leave the caches again before it is read.
+    private static let mostExpectedBytes = 8 << 20
+
+    /// Where the rows lie that queries may see, in pieces short enough for a tile to fetch.
+    func visibleRuns(rowBytes: Int, window: Int) -> [attune_byte_run] {
+        runs.withLock { kept in
+            let key = RunKey(rowBytes: rowBytes, window: window)
+            if let known = kept[key] { return known }
+            let runs = cutRuns(rowBytes: rowBytes, window: window)
+            kept[key] = runs
+            return runs
+        }
+    }
+
+    private func cutRuns(rowBytes: Int, window: Int) -> [attune_byte_run] {
+        let piece = Int(ATTUNE_EXPECTED_RUN)
+        var runs: [attune_byte_run] = []
+        for rows in table.visibleKeys(window: window) {
+            let end = rows.upperBound * rowBytes
+            for start in stride(from: rows.lowerBound * rowBytes, to: end, by: piece) {
+                runs.append(attune_byte_run(offset: Int64(start), bytes: Int64(min(piece, end - start))))
+            }
+            if runs.count * piece >= Self.mostExpectedBytes { break }
+        }
+        return runs
+    }
+
     /// Calls `body` with the C view.
     func withView(_ shape: AttentionShape, _ body: (inout attune_attention_plan) -> Void) {
         segments.withUnsafeBufferPointer { segments in
@@ -123,6 +156,16 @@ extension CPUBackend {
         withMatrix(logSumExp) { lse in
             plan.withView(shape) { attune_attention(machine.pool, &out, lse, &q, &k, &v, &$0) }
         }
+    }
+
+    /// Lets products of few rows fetch what attention will read.
+    public func expectAttention(k: Tensor, v: Tensor, _ segments: SegmentTable, _ shape: AttentionShape) {
+        let plan = plan(segments)
+        precondition(k.rows >= plan.keyRowCount && v.rows >= plan.keyRowCount, "keys \(k.shape) of other segments")
+        precondition(k.rowStride == v.rowStride && k.dtype == v.dtype, "keys and values of different form")
+        let runs = plan.visibleRuns(rowBytes: k.rowStride * k.dtype.byteWidth, window: shape.window)
+        let bases: [UnsafeRawPointer?] = [UnsafeRawPointer(k.address), UnsafeRawPointer(v.address)]
+        attune_expect(machine.pool, bases, Int64(bases.count), runs, Int64(runs.count))
     }
 
     /// Gradients of attention.

@@ -18,6 +18,30 @@ extension CPUBackend {
             linear(only.out, inp, only.weight, bias: only.bias, extra: only.extra, scale: scale, residual: residual)
             return
         }
+        withArguments(products, inp, scale: scale, residual: residual) {
+            attune_linear_group(machine.pool, $0, Int64(products.count))
+        }
+    }
+
+    /// `linearGroup` of two, and the activation of what they give while it is at hand.
+    public func gatedLinear(
+        _ out: Tensor, gate: LinearProduct, up: LinearProduct, _ inp: Tensor, _ function: ActivationFunction
+    ) {
+        for tensor in [gate.out, up.out] {
+            checkSame(out, tensor)
+            precondition(tensor.dtype == out.dtype, "gated products of several types")
+        }
+        withArguments([gate, up], inp, scale: 1, residual: nil) { arguments in
+            var target = matrix(out)
+            attune_gated_linear(machine.pool, &target, arguments, function.kernelNumber)
+        }
+    }
+
+    /// Calls `body` with the C views of some products.
+    private func withArguments(
+        _ products: [LinearProduct], _ inp: Tensor, scale: Float, residual: Tensor?,
+        _ body: ([attune_linear_arguments]) -> Void
+    ) {
         // The C arguments point at one another, so all views are made before any pointer.
         var views = products.map { matrix($0.out) }
         views.append(matrix(inp))
@@ -53,7 +77,7 @@ extension CPUBackend {
                     }
                     return arguments
                 }
-                attune_linear_group(machine.pool, arguments, Int64(arguments.count))
+                body(arguments)
             }
         }
     }

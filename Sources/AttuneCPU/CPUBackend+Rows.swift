@@ -70,8 +70,10 @@ extension ActivationFunction {
 extension CPUBackend {
     /// `out = f(gate)·up`.
     public func gatedActivation(_ out: Tensor, gate: Tensor, up: Tensor, _ function: ActivationFunction) {
-        checkSame(out, gate)
-        checkSame(out, up)
+        for tensor in [gate, up] {
+            checkSame(out, tensor)
+            precondition(tensor.dtype == out.dtype, "gated activation of several types")
+        }
         var target = matrix(out)
         var left = matrix(gate)
         var right = matrix(up)
@@ -83,8 +85,10 @@ extension CPUBackend {
         dgate: Tensor, dup: Tensor, out: Tensor?, _ dout: Tensor, gate: Tensor, up: Tensor,
         _ function: ActivationFunction
     ) {
-        for tensor in [dup, dout, gate, up] { checkSame(dgate, tensor) }
-        if let out { checkSame(out, dgate) }
+        for tensor in [dup, dout, gate, up] + (out.map { [$0] } ?? []) {
+            checkSame(dgate, tensor)
+            precondition(tensor.dtype == dgate.dtype, "gated activation of several types")
+        }
         var dgate = matrix(dgate)
         var dup = matrix(dup)
         var dout = matrix(dout)

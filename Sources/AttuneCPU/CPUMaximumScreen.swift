@@ -11,15 +11,16 @@ final class CPUMaximumScreen: MaximumScreen {
     private let revision: Int
 
     /// - Returns: `nil` for a weight with values that are not finite.
-    init?(_ weight: CPUPackedWeight, _ machine: OpaquePointer) throws(TensorError) {
+    init?(_ weight: CPUPackedWeight, _ backend: CPUBackend) throws(TensorError) {
         rowCount = (weight.outFeatures + 63) / 64 * 64
         revision = weight.revision.load(ordering: .relaxed)
-        codes = try Storage(byteCount: rowCount * (weight.inFeatures + 1) / 2 * 2)
-        rows = try Storage(byteCount: 3 * rowCount * 4)
+        codes = try backend.makeStorage(byteCount: rowCount * (weight.inFeatures + 1) / 2 * 2)
+        rows = try backend.makeStorage(byteCount: 3 * rowCount * 4)
         var view = weight.view
         guard
             attune_make_screen(
-                machine, codes.address.assumingMemoryBound(to: Int8.self), array(0), array(1), array(2), &view) == 1
+                backend.machine.pool, codes.address.assumingMemoryBound(to: Int8.self), array(0), array(1), array(2),
+                &view) == 1
         else { return nil }
     }
 
@@ -50,7 +51,7 @@ extension CPUBackend {
         guard weight.quantization == nil, weight.outFeatures >= Self.leastScreenedRows,
             attune_machine_isa(machine.pool) >= InstructionSet.avx2.rawValue
         else { return nil }
-        return try CPUMaximumScreen(weight, machine.pool)
+        return try CPUMaximumScreen(weight, self)
     }
 
     /// `out = inp·Wᵀ` where a row's largest value may lie.

@@ -18,17 +18,17 @@ final class CPUPackedWeight: PackedWeight {
 
     init(
         out: Int, inp: Int, computeType: DType, quantization: QuantizationFormat?, kind: Int32, blockSize: Int,
-        codebook: [Float]
+        codebook: [Float], on backend: CPUBackend
     ) throws(TensorError) {
         outFeatures = out
         inFeatures = inp
         self.computeType = computeType
         self.quantization = quantization
         self.kind = kind
-        data = try Storage(
+        data = try backend.makeStorage(
             byteCount: Int(attune_weight_data_bytes(kind, kernelType(computeType), Int64(out), Int64(inp))))
         let scaleCount = Int(attune_weight_scale_count(kind, Int64(out), Int64(inp), Int64(blockSize)))
-        scales = scaleCount > 0 ? try Storage(byteCount: scaleCount * 4) : nil
+        scales = scaleCount > 0 ? try backend.makeStorage(byteCount: scaleCount * 4) : nil
         var view = attune_weight()
         view.kind = kind
         view.dtype = kernelType(computeType)
@@ -68,7 +68,7 @@ extension CPUBackend {
             }
             let weight = try CPUPackedWeight(
                 out: tensor.rows, inp: tensor.columns, computeType: computeType, quantization: nil,
-                kind: Int32(ATTUNE_WEIGHT_DENSE), blockSize: 0, codebook: [])
+                kind: Int32(ATTUNE_WEIGHT_DENSE), blockSize: 0, codebook: [], on: self)
             repack(weight, tensor)
             return weight
         case .quantized(let source):
@@ -105,7 +105,7 @@ extension CPUBackend {
         if source.format == .int8 {
             let weight = try CPUPackedWeight(
                 out: out, inp: inp, computeType: computeType, quantization: .int8, kind: Int32(ATTUNE_WEIGHT_INT8),
-                blockSize: 0, codebook: [])
+                blockSize: 0, codebook: [], on: self)
             attune_pack_int8(
                 machine.pool, weight.data.address.assumingMemoryBound(to: Int8.self), weight.scalePointer,
                 source.codes.address.assumingMemoryBound(to: Int8.self),
@@ -123,7 +123,7 @@ extension CPUBackend {
         let kind = Int32(rowsHoldWholeBlocks && isOrdinary ? ATTUNE_WEIGHT_4BIT : ATTUNE_WEIGHT_4BIT_LOOSE)
         let weight = try CPUPackedWeight(
             out: out, inp: inp, computeType: computeType, quantization: source.format, kind: kind,
-            blockSize: source.blockSize, codebook: codebook)
+            blockSize: source.blockSize, codebook: codebook, on: self)
         let codes = source.codes.address.assumingMemoryBound(to: UInt8.self)
         guard let scales = weight.scalePointer else { return weight }
         absmax.withUnsafeBufferPointer { absmax in

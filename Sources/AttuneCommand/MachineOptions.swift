@@ -16,10 +16,11 @@ struct MachineOptions: ParsableArguments {
     var logLevel = LogLevel.info
 
     /// The backend asked for.
+    /// - Parameter largePages: see `CPUBackend`.
     /// - Throws: `CommandError` for a device that is not there, `TensorError` when the machine refuses threads.
-    func makeBackend() throws -> any Backend {
+    func makeBackend(largePages: Bool = true) throws -> any Backend {
         try check()
-        return try CPUBackend(threads: threads == 0 ? nil : threads)
+        return try CPUBackend(threads: threads == 0 ? nil : threads, largePages: largePages)
     }
 
     /// Refuses what cannot be, for verbs that compute nothing too.

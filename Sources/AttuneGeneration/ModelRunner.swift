@@ -61,3 +61,16 @@ public protocol TokenText: Sendable {
     /// Whether the token is a control token that never appears in plain text.
     func isSpecial(_ id: Int32) -> Bool
 }
+
+/// Stands for a tokenizer where only ids matter.
+package struct NoText: TokenText {
+    struct Stream: TextStream {
+        mutating func push(_ id: Int32) -> String { "" }
+        mutating func finish() -> String { "" }
+    }
+
+    package init() {}
+    package func makeStreamDecoder() -> any TextStream { Stream() }
+    package func bytes(of id: Int32) -> [UInt8] { [] }
+    package func isSpecial(_ id: Int32) -> Bool { false }
+}

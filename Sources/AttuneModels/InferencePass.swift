@@ -7,12 +7,14 @@ public final class KVCache: @unchecked Sendable {
     let keys: [Tensor]
     let values: [Tensor]
     private let backend: any Backend
+    private let configuration: DecoderConfiguration
 
     /// Takes the memory.
     /// - Throws: `TensorError.outOfMemory`.
     public init(_ model: Decoder, rows: Int) throws(TensorError) {
         rowCount = rows
         backend = model.backend
+        configuration = model.configuration
         var keys: [Tensor] = []
         var values: [Tensor] = []
         for _ in model.blocks {
@@ -26,6 +28,12 @@ public final class KVCache: @unchecked Sendable {
     /// Bytes a token takes over all blocks.
     public static func bytesPerToken(_ model: Decoder) -> Int {
         2 * model.blocks.count * model.configuration.kvWidth * model.computeType.byteWidth
+    }
+
+    /// Lets the backend fetch what a block's attention will read, while what comes before it is computed.
+    func expect(block index: Int, _ segments: SegmentTable) {
+        guard index < keys.count else { return }
+        backend.expectAttention(k: keys[index], v: values[index], segments, configuration.attentionShape(index))
     }
 
     /// Copies rows within every pool.
@@ -179,18 +187,15 @@ public final class InferencePass {
             backend: backend, segments: segments, dropoutKey: nil, adapterRuns: adapterRuns, droppedInput: nil)
         backend.embed(
             workspace[streams[0], rows: rows], table: model.embedding, ids: tokens, scale: model.embeddingScale)
+        cache?.pools.expect(block: 0, segments)
         for block in model.blocks {
             var own = buffers
             own.input = streams[block.index % 2]
             let t = DecoderBlock.Tensors(
                 workspace: workspace, own: own, shared: shared, rows: rows, configuration: model.configuration)
-            let blockCache = cache.map {
-                DecoderBlock.Cache(
-                    keys: $0.pools.keys[block.index], values: $0.pools.values[block.index], rows: $0.rows)
-            }
             block.forward(
                 workspace[streams[(block.index + 1) % 2], rows: rows], t, rope: model.rope(of: block),
-                cache: blockCache, pass)
+                cache: cache.map { DecoderBlock.Cache(pools: $0.pools, rows: $0.rows) }, pass)
         }
     }
 }

@@ -235,6 +235,9 @@ public protocol Backend: AnyObject, Sendable {
         residual: Tensor?)
     /// `linear` for each product, with the same input, scale and residual: what threads do for one they may do for all.
     func linearGroup(_ products: [LinearProduct], _ inp: Tensor, scale: Float, residual: Tensor?)
+    /// Both products, of one input and equally wide, and `out = f(gate.out)·up.out`: `linearGroup` and `gatedActivation` in one.
+    func gatedLinear(
+        _ out: Tensor, gate: LinearProduct, up: LinearProduct, _ inp: Tensor, _ function: ActivationFunction)
     /// The screen of a weight, or `nil` where `linearMaximum` would gain nothing by one.
     func makeScreen(of weight: any PackedWeight) throws(TensorError) -> (any MaximumScreen)?
     /// `out = inp·Wᵀ`, float32 [T, out], where a row's largest value may lie, and −∞ in columns that cannot hold it.
@@ -279,6 +282,8 @@ public protocol Backend: AnyObject, Sendable {
     func attention(
         _ out: Tensor, logSumExp: Tensor?, q: Tensor, k: Tensor, v: Tensor, _ segments: SegmentTable,
         _ shape: AttentionShape)
+    /// Says that `attention` will soon read these keys and values, so that products before it may fetch them. Changes no result.
+    func expectAttention(k: Tensor, v: Tensor, _ segments: SegmentTable, _ shape: AttentionShape)
     /// Gradients; `dk` and `dv` are overwritten with the sums over all queries that saw the row.
     func attentionBackward(
         dq: Tensor, dk: Tensor, dv: Tensor, _ dout: Tensor, out: Tensor, logSumExp: Tensor, q: Tensor, k: Tensor,

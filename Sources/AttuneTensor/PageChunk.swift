@@ -20,7 +20,8 @@ final class PageChunk: @unchecked Sendable {
     /// Larger runs get a chunk of their own.
     static let largestShared = sharedSize / 4
 
-    private static let current = Mutex<PageChunk?>(nil)
+    /// Chunks that hand out runs: of large pages, and of ordinary ones.
+    private static let current = Mutex<(large: PageChunk?, ordinary: PageChunk?)>((nil, nil))
 
     private let base: UnsafeMutableRawPointer
     private let byteCount: Int
@@ -29,22 +30,27 @@ final class PageChunk: @unchecked Sendable {
 
     /// A zeroed run and the chunk that must be kept until it is given back.
     ///
+    /// - Parameter isLarge: whether large pages are asked for, or ordinary ones.
     /// - Throws: `TensorError.outOfMemory`.
-    static func run(of byteCount: Int) throws(TensorError) -> (address: UnsafeMutableRawPointer, chunk: PageChunk) {
+    static func run(
+        of byteCount: Int, onLargePages isLarge: Bool
+    ) throws(TensorError) -> (address: UnsafeMutableRawPointer, chunk: PageChunk) {
         if byteCount > largestShared {
-            let chunk = try PageChunk(byteCount: byteCount)
+            let chunk = try PageChunk(byteCount: byteCount, onLargePages: isLarge)
             return (chunk.base, chunk)
         }
         return try current.withLock { (kept) throws(TensorError) in
-            if let kept, let address = kept.take(byteCount) { return (address, kept) }
-            let chunk = try PageChunk(byteCount: sharedSize)
-            kept = chunk
+            if let chunk = isLarge ? kept.large : kept.ordinary, let address = chunk.take(byteCount) {
+                return (address, chunk)
+            }
+            let chunk = try PageChunk(byteCount: sharedSize, onLargePages: isLarge)
+            if isLarge { kept.large = chunk } else { kept.ordinary = chunk }
             guard let address = chunk.take(byteCount) else { throw .outOfMemory(byteCount: byteCount) }
             return (address, chunk)
         }
     }
 
-    private init(byteCount: Int) throws(TensorError) {
+    private init(byteCount: Int, onLargePages isLarge: Bool) throws(TensorError) {
         self.byteCount = byteCount
         // The system places mappings at small pages, so a little more is asked for and the ends are cut off.
         let asked = byteCount + Self.largePage
@@ -62,7 +68,8 @@ final class PageChunk: @unchecked Sendable {
         let end = (byteCount + page - 1) / page * page
         if asked - skipped > end { munmap(base + end, asked - skipped - end) }
         #if os(Linux)
-        madvise(base, byteCount, 14)  // MADV_HUGEPAGE; advice only, so a refusal is no error
+        // MADV_HUGEPAGE or MADV_NOHUGEPAGE; advice only, so a refusal is no error.
+        madvise(base, byteCount, isLarge ? 14 : 15)
         #endif
     }
 

@@ -54,4 +54,20 @@ public final class SegmentTable: Sendable {
         self.positions = positions
         longestKeyCount = segments.map(\.keyCount).max() ?? 0
     }
+
+    /// The key rows that some query sees, segment after segment; rows that segments share come again.
+    ///
+    /// - Parameter window: how many keys a query sees at most, its own included; 0 for all.
+    package func visibleKeys(window: Int) -> [Range<Int>] {
+        var result: [Range<Int>] = []
+        for segment in segments {
+            var hidden = window > 0 ? max(0, segment.firstPosition + 1 - window) : 0
+            for range in segment.keys {
+                let seen = range.dropFirst(hidden)
+                hidden -= range.count - seen.count
+                if !seen.isEmpty { result.append(seen.startIndex..<seen.endIndex) }
+            }
+        }
+        return result
+    }
 }

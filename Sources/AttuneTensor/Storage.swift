@@ -44,10 +44,11 @@ public final class Storage: @unchecked Sendable {
 
     deinit { release(address, byteCount) }
 
-    /// Zeroed host memory. What is not small lies on large pages where the system grants them.
+    /// Zeroed host memory.
     ///
+    /// - Parameter onLargePages: whether what is not small asks for large pages, which take longer to get and less time to read.
     /// - Throws: `TensorError.outOfMemory`.
-    public convenience init(byteCount: Int) throws(TensorError) {
+    public convenience init(byteCount: Int, onLargePages: Bool = false) throws(TensorError) {
         let size = max(byteCount, 64)
         if size < Self.mappingThreshold {
             guard let address = aligned_alloc(64, (size + 63) & ~63) else {
@@ -59,7 +60,7 @@ public final class Storage: @unchecked Sendable {
             }
             return
         }
-        let (address, chunk) = try PageChunk.run(of: size)
+        let (address, chunk) = try PageChunk.run(of: size, onLargePages: onLargePages)
         self.init(address: address, byteCount: byteCount, device: .cpu, isWritable: true) { address, count in
             chunk.giveBack(address, max(count, 64))
         }

@@ -7,20 +7,45 @@ public struct Tensor: Sendable {
     public let storage: Storage
     /// Where the first element lies, in bytes from the start of the storage.
     public let byteOffset: Int
-    /// Sizes, outermost first; empty for a scalar.
-    public let shape: [Int]
+    /// How many rows of `columns` elements.
+    public let rows: Int
+    /// Length of the last dimension; 1 for a scalar.
+    public let columns: Int
     /// The type of an element.
     public let dtype: DType
     /// Elements from the start of one row to the next.
     public let rowStride: Int
+    // Views of matrices are made hundreds of times a token, so a matrix keeps no array; `nil` for those.
+    private let otherShape: [Int]?
+
+    /// Sizes, outermost first; empty for a scalar.
+    public var shape: [Int] { otherShape ?? [rows, columns] }
 
     /// A view; it must lie inside the storage.
     public init(storage: Storage, byteOffset: Int = 0, shape: [Int], dtype: DType, rowStride: Int? = nil) {
         self.storage = storage
         self.byteOffset = byteOffset
-        self.shape = shape
+        rows = shape.dropLast().reduce(1, *)
+        columns = shape.last ?? 1
+        otherShape = shape.count == 2 ? nil : shape
         self.dtype = dtype
-        self.rowStride = rowStride ?? shape.last ?? 1
+        self.rowStride = rowStride ?? columns
+        checkExtent()
+    }
+
+    /// A view of a matrix; it must lie inside the storage.
+    public init(storage: Storage, byteOffset: Int, rows: Int, columns: Int, dtype: DType, rowStride: Int) {
+        self.storage = storage
+        self.byteOffset = byteOffset
+        self.rows = rows
+        self.columns = columns
+        otherShape = nil
+        self.dtype = dtype
+        self.rowStride = rowStride
+        checkExtent()
+    }
+
+    private func checkExtent() {
         precondition(
             byteOffset >= 0 && byteOffset + byteExtent <= storage.byteCount,
             "tensor \(shape) \(dtype) at \(byteOffset) exceeds its storage of \(storage.byteCount) bytes")
@@ -50,11 +75,7 @@ public struct Tensor: Sendable {
     }
 
     /// Number of elements.
-    public var count: Int { shape.reduce(1, *) }
-    /// Length of the last dimension; 1 for a scalar.
-    public var columns: Int { shape.last ?? 1 }
-    /// How many rows of `columns` elements.
-    public var rows: Int { shape.dropLast().reduce(1, *) }
+    public var count: Int { rows * columns }
     /// Whether the rows stand one directly after another.
     public var isContiguous: Bool { rowStride == columns || rows <= 1 }
     /// Address of the first element.
@@ -80,7 +101,7 @@ public struct Tensor: Sendable {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(shape)")
         return Tensor(
             storage: storage, byteOffset: byteOffset + range.lowerBound * rowStride * dtype.byteWidth,
-            shape: [range.count, columns], dtype: dtype, rowStride: rowStride)
+            rows: range.count, columns: columns, dtype: dtype, rowStride: rowStride)
     }
 
     /// Some columns of a matrix, as a view with gaps between its rows.
@@ -88,7 +109,7 @@ public struct Tensor: Sendable {
         precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns \(range) of \(shape)")
         return Tensor(
             storage: storage, byteOffset: byteOffset + range.lowerBound * dtype.byteWidth,
-            shape: [rows, range.count], dtype: dtype, rowStride: rowStride)
+            rows: rows, columns: range.count, dtype: dtype, rowStride: rowStride)
     }
 
     /// The elements as float32, converted where needed; only for host tensors of a compute type.

@@ -44,27 +44,21 @@ public struct BufferHandle: Sendable, Hashable {
 public final class Workspace: Sendable {
     /// What was planned.
     public let plan: WorkspacePlan
-    private let storage: Storage
+    private let tensors: [Tensor]
 
     /// Takes the memory of a plan.
     /// - Throws: `TensorError.outOfMemory`.
     public init(_ plan: WorkspacePlan, on backend: any Backend) throws(TensorError) {
         self.plan = plan
-        storage = try backend.makeStorage(byteCount: plan.byteCount)
+        let storage = try backend.makeStorage(byteCount: plan.byteCount)
+        tensors = plan.entries.map {
+            Tensor(storage: storage, byteOffset: $0.byteOffset, shape: $0.shape, dtype: $0.dtype)
+        }
     }
 
     /// The tensor of a planned buffer.
-    public subscript(handle: BufferHandle) -> Tensor {
-        let entry = plan.entries[handle.index]
-        return Tensor(storage: storage, byteOffset: entry.byteOffset, shape: entry.shape, dtype: entry.dtype)
-    }
+    public subscript(handle: BufferHandle) -> Tensor { tensors[handle.index] }
 
     /// The first `count` rows of a planned buffer.
-    public subscript(handle: BufferHandle, rows count: Int) -> Tensor {
-        let entry = plan.entries[handle.index]
-        guard entry.shape.count == 2 else { return self[handle].rows(0..<count) }
-        precondition(count <= entry.shape[0], "\(count) rows of \(entry.name) \(entry.shape)")
-        return Tensor(
-            storage: storage, byteOffset: entry.byteOffset, shape: [count, entry.shape[1]], dtype: entry.dtype)
-    }
+    public subscript(handle: BufferHandle, rows count: Int) -> Tensor { tensors[handle.index].rows(0..<count) }
 }

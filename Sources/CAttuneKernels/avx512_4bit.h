@@ -101,6 +101,7 @@ static void expand_4bit(
 }
 
 #define CODES_AHEAD 2048  // bytes
+#define SCALES_AHEAD 128  // of them, two blocks
 
 // One to three float32 rows times a four-bit panel, expanded in registers: the same values and sums as expanding first.
 INLINE void tile_4bit_of(
@@ -135,7 +136,8 @@ INLINE void tile_4bit_of(
 
 static void tile_4bit(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, int32_t count, int32_t width, int32_t dtype) {
+    int64_t block, int32_t count, int32_t width, int32_t dtype, const attune_wanted *wanted) {
+    (void)wanted;
     const float *const *row = (const float *const *)rows;
 #define ROWS_4BIT(rows, type)                                                                    \
     if (width <= 2) tile_4bit_of(acc, row, k, codes, scales, codebook, block, rows, 2, type);     \

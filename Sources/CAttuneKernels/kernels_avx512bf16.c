@@ -11,20 +11,32 @@
 #define MULTIPLY_ROUNDS dot_rounds
 #define TILE_4BIT_BF16 tile_4bit_bf16
 
+// Asks for two lines of what is wanted; returns the next address.
+INLINE const char *fetch_two(const attune_wanted **wanted, const char *ahead) {
+    __builtin_prefetch(ahead, 0, 2);
+    __builtin_prefetch(ahead + 64, 0, 2);
+    ahead += 128;
+    if (ahead - (*wanted)->at < (*wanted)->bytes) return ahead;
+    return (++*wanted)->at;
+}
+
 // One to four bfloat16 rows times a four-bit panel, expanded in registers: the sums tile_bf16 gives over the expanded
 // panel.
 INLINE void tile_4bit_bf16_of(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, const int count, const int vectors) {
+    int64_t block, const int count, const int vectors, const attune_wanted *wanted) {
     const __m512 table = _mm512_loadu_ps(codebook);
     __m512 sum[4][4];
     for (int m = 0; m < count; m++)
         for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_setzero_ps();
+    const char *ahead = wanted->at;
     for (int64_t start = 0; start < k; start += block, scales += 64) {
         __m512 scale[4][2];
         for (int j = 0; j < vectors; j++) lane_scales(scale[j], scales + 16 * j);
+        for (int j = 0; j < vectors; j++) __builtin_prefetch(scales + SCALES_AHEAD + 16 * j);
         for (int64_t i = start; i < start + block; i += 16, codes += 512) {
             for (int line = 0; line < 512; line += 64) __builtin_prefetch(codes + CODES_AHEAD + line);
+            ahead = fetch_two(&wanted, ahead);
             UNROLL for (int j = 0; j < vectors; j++) {
                 __m512i lower = _mm512_loadu_si512(codes + 128 * j), upper = _mm512_loadu_si512(codes + 128 * j + 64);
                 UNROLL for (int p = 0; p < 8; p++) {
@@ -45,11 +57,11 @@ INLINE void tile_4bit_bf16_of(
 
 static void tile_4bit_bf16(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, int32_t count, int32_t width, int32_t dtype) {
+    int64_t block, int32_t count, int32_t width, int32_t dtype, const attune_wanted *wanted) {
     (void)dtype;
 #define ROWS_4BIT_BF16(count)                                                                     \
-    if (width <= 2) tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, count, 2);     \
-    else tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, count, 4)
+    if (width <= 2) tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, count, 2, wanted);     \
+    else tile_4bit_bf16_of(acc, rows, k, codes, scales, codebook, block, count, 4, wanted)
     switch (count) {
     case 1: ROWS_4BIT_BF16(1); break;
     case 2: ROWS_4BIT_BF16(2); break;
@@ -85,12 +97,10 @@ INLINE void tile_bf16_of(
         const uint16_t *row[ATTUNE_TILE];
         for (int m = 0; m < rows; m++) row[m] = product->rows[m];
         int64_t step = 2 * product->step, end = product->k / 2 * step;
-        const char *ahead = product->ahead;
-        for (int64_t i = 0; i < end; i += step, panel += 2 * ATTUNE_PANEL, ahead += 128) {
-            if (fetches && index == 0) {
-                __builtin_prefetch(ahead, 0, 2);
-                __builtin_prefetch(ahead + 64, 0, 2);
-            }
+        const attune_wanted *wanted = product->wanted;
+        const char *ahead = fetches && index == 0 ? wanted->at : NULL;
+        for (int64_t i = 0; i < end; i += step, panel += 2 * ATTUNE_PANEL) {
+            if (fetches && index == 0) ahead = fetch_two(&wanted, ahead);
             __m512bh b[4];
             for (int j = 0; j < vectors; j++) b[j] = (__m512bh)_mm512_loadu_si512(panel + 32 * j);
             for (int m = 0; m < rows; m++) {
@@ -120,7 +130,7 @@ INLINE void tile_bf16_rows(
     case 2: tile_bf16_of(acc, stride, accumulate, products, count, rows, 2, 0); break;
     case 3: tile_bf16_of(acc, stride, accumulate, products, count, rows, 3, 0); break;
     default:
-        if (products[0].ahead) tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 1);
+        if (products[0].wanted) tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 1);
         else tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 0);
     }
 }

@@ -165,18 +165,29 @@ static float activate(float x, int32_t function, float *derivative) {
     *derivative = cdf + x * 0.3989422804f * expf(-0.5f * x * x);
     return x * cdf;
 }
-static void gated(float *out, const float *gate, const float *up, int32_t function, int64_t n) {
-    float derivative;
-    for (int64_t i = 0; i < n; i++) out[i] = activate(gate[i], function, &derivative) * up[i];
+static float element(const void *x, int64_t i, int32_t dtype) {
+    float value;
+    widen(&value, (const char *)x + i * attune_width(dtype), dtype, 1);
+    return value;
+}
+static void set_element(void *x, int64_t i, int32_t dtype, float value) {
+    narrow((char *)x + i * attune_width(dtype), dtype, &value, 1);
+}
+static void gated(void *out, const void *gate, const void *up, int32_t dtype, int32_t function, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float derivative, f = activate(element(gate, i, dtype), function, &derivative);
+        set_element(out, i, dtype, f * element(up, i, dtype));
+    }
 }
 static void gated_backward(
-    float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
-    int64_t n) {
+    void *dgate, void *dup, void *out, const void *dout, const void *gate, const void *up, int32_t dtype,
+    int32_t function, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        float derivative, f = activate(gate[i], function, &derivative), u = up[i], g = dout[i];
-        dgate[i] = g * u * derivative;
-        dup[i] = g * f;
-        if (out) out[i] = f * u;
+        float derivative, f = activate(element(gate, i, dtype), function, &derivative);
+        float u = element(up, i, dtype), g = element(dout, i, dtype);
+        set_element(dgate, i, dtype, g * u * derivative);
+        set_element(dup, i, dtype, g * f);
+        if (out) set_element(out, i, dtype, f * u);
     }
 }
 static float exp_sum(float *out, const float *x, float shift, int64_t n) {

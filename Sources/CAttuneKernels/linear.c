@@ -36,10 +36,11 @@ static int64_t panel_bytes(const attune_weight *w, int32_t transposed) {
 
 static void fused_tile(
     attune_tile_4bit tile, const attune_weight *w, int64_t panel, int32_t half, float *acc, const attune_product *product,
-    int32_t rows, int32_t width) {
+    int32_t rows, int32_t width, const attune_wanted *wanted) {
     tile(
         acc, product->rows, w->in, (const uint8_t *)w->data + panel * w->in * 32 + half * 256,
-        w->scales + panel * (w->in / w->block) * 64 + half * 32, w->codebook, w->block, rows, width, w->dtype);
+        w->scales + panel * (w->in / w->block) * 64 + half * 32, w->codebook, w->block, rows, width, w->dtype,
+        wanted);
 }
 
 static void multiply_tile(
@@ -50,20 +51,34 @@ static void multiply_tile(
     else k->tile_f32(acc, ATTUNE_PANEL, accumulate, products, count, rows, width);
 }
 
+// What an item computes: some columns of a panel for some rows.
+typedef struct {
+    int64_t panel, column, n, first, end;
+    int32_t half;
+} linear_part;
+
+static linear_part part_of(const linear_context *c, int64_t item) {
+    int64_t panel = item / c->chunks, chunk = item % c->chunks, most_columns = 64;
+    linear_part part = {.panel = panel};
+    if (panel >= c->whole) {
+        part.half = (panel - c->whole) % 2;
+        part.panel = c->whole + (panel - c->whole) / 2;
+        most_columns = 32;
+    }
+    part.column = part.panel * 64 + part.half * 32;
+    part.n = attune_min(most_columns, c->columns - part.column);
+    part.first = chunk * c->chunk_rows;
+    part.end = attune_min(part.first + c->chunk_rows, c->arguments->inp->rows);
+    return part;
+}
+
 static void linear_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
     const attune_kernels *k = machine->kernels;
     const linear_context *c = context;
     const attune_linear_arguments *a = c->arguments;
-    int64_t panel = item / c->chunks, chunk = item % c->chunks, most_columns = 64;
-    int32_t half = 0;
-    if (panel >= c->whole) {
-        half = (panel - c->whole) % 2;
-        panel = c->whole + (panel - c->whole) / 2;
-        most_columns = 32;
-    }
-    int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, a->inp->rows);
-    int64_t column = panel * 64 + half * 32, n = attune_min(most_columns, c->columns - column);
-    int32_t width = (int32_t)((n + 15) / 16);
+    linear_part part = part_of(c, item);
+    int64_t panel = part.panel, column = part.column, n = part.n, first = part.first, end = part.end;
+    int32_t half = part.half, width = (int32_t)((n + 15) / 16);
 
     attune_product products[2] = {{.step = 1}, {.step = 1}};
     int64_t count = 1;
@@ -88,15 +103,16 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     _Alignas(64) float acc[ATTUNE_TALL * ATTUNE_PANEL];
     int32_t most = c->dtype == ATTUNE_F32 && (width <= 2 || c->direct) ? k->tall : ATTUNE_TILE;
     int64_t next = panel + machine->threads;
-    attune_next_panel ahead = {NULL, 0};
+    attune_wanted ahead = {NULL, 0}, wanted[ATTUNE_WANTED];
     if (!a->transposed && !c->direct && !c->fused && panel < c->whole && next * 64 < c->columns && a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
-        ahead.left = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
-        ahead.at = (const char *)a->weight->data + next * ahead.left;
+        ahead.bytes = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
+        ahead.at = (const char *)a->weight->data + next * ahead.bytes;
     }
     float *own = c->inp ? NULL : attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, ATTUNE_TALL * products[0].k * 4);
     for (int64_t row = first; row < end;) {
         int32_t rows = c->fused ? (int32_t)(end - row) : attune_even_tile(end - row, most);
-        attune_fetch_ahead(&ahead, &products[0], c->dtype, (end - row + most - 1) / most);
+        attune_fetch_ahead(
+            end - first > most ? machine : NULL, &ahead, &products[0], c->dtype, (end - row + most - 1) / most, wanted);
         for (int32_t m = 0; m < rows; m++) {
             if (c->inp) {
                 products[0].rows[m] = c->inp + (row + m) * c->inp_stride;
@@ -108,7 +124,16 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
             if (count == 2) products[1].rows[m] = c->extra_inp + (row + m) * c->extra_stride;
         }
         if (c->fused) {
-            fused_tile(c->fused, a->weight, panel, half, acc, &products[0], rows, width);
+            // Fetching within a panel begins too late for its first codes and scales.
+            const char *codes = a->weight->data, *scales = (const char *)a->weight->scales;
+            int64_t code_bytes = a->weight->in * 32, scale_bytes = a->weight->in / a->weight->block * 256, listed = 0;
+            if (next * 64 < c->columns) {
+                wanted[listed++] = (attune_wanted){codes + next * code_bytes, 2048};
+                wanted[listed++] = (attune_wanted){scales + next * scale_bytes, 512};
+            }
+            listed = attune_take_expected(machine, wanted, listed, a->weight->in * 8 - 2560);
+            wanted[listed] = (attune_wanted){codes + panel * code_bytes, INT64_MAX / 2};
+            fused_tile(c->fused, a->weight, panel, half, acc, &products[0], rows, width, wanted);
             if (count == 2) multiply_tile(k, c, acc, 1, &products[1], 1, rows, width);
         } else {
             multiply_tile(k, c, acc, 0, products, count, rows, width);
@@ -254,6 +279,48 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *a) {
         convert_operands(machine, &c);
         attune_run(machine, linear_item, &c, items);
     }
+    attune_end(machine);
+}
+
+typedef struct {
+    linear_context gate, up;
+    const attune_matrix *out;
+    int32_t function;
+} gated_context;
+
+// The same columns of both products, then of what they gate, which whoever computed them has at hand.
+static void gated_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    gated_context *c = context;
+    linear_item(machine, &c->gate, item, thread);
+    linear_item(machine, &c->up, item, thread);
+    linear_part part = part_of(&c->gate, item);
+    for (int64_t row = part.first; row < part.end; row++)
+        machine->kernels->gated(
+            attune_at(c->out, row, part.column), attune_at(c->gate.arguments->out, row, part.column),
+            attune_at(c->up.arguments->out, row, part.column), c->out->dtype, c->function, part.n);
+}
+
+void attune_gated_linear(
+    attune_machine *machine, const attune_matrix *out, const attune_linear_arguments *arguments, int32_t function) {
+    const attune_linear_arguments *gate = arguments, *up = arguments + 1;
+    int together = !takes_blocks(gate) && !takes_blocks(up) && gate->weight->kind == up->weight->kind &&
+                   gate->weight->dtype == up->weight->dtype &&
+                   (!gate->extra_inp || gate->extra_inp->dtype == tile_type(machine, gate)) &&
+                   (!up->extra_inp || up->extra_inp->dtype == tile_type(machine, up));
+    if (!together) {
+        attune_linear_group(machine, arguments, 2);
+        attune_gated_activation(machine, out, gate->out, up->out, function);
+        return;
+    }
+    attune_begin(machine);
+    gated_context c = {.out = out, .function = function};
+    int64_t items = plan_few_rows(machine, &c.gate, gate);
+    plan_few_rows(machine, &c.up, up);
+    convert_operands(machine, &c.gate);
+    c.up.inp = c.gate.inp;
+    c.up.inp_stride = c.gate.inp_stride;
+    convert_operands(machine, &c.up);
+    attune_run(machine, gated_item, &c, items);
     attune_end(machine);
 }
 

@@ -100,7 +100,7 @@ static int64_t live_runs(
         while (end < c->kn && live >> (end / 64) & 1) end += 64;
         attune_product *run = runs + count++;
         run->step = 1;
-        run->ahead = NULL;
+        run->wanted = NULL;
         run->k = attune_min(end, c->kn) - k0;
         run->panel = (const char *)whole->panel + attune_panel_lines(k0, c->dtype) * 256;
         for (int32_t m = 0; m < rows; m++) run->rows[m] = (const char *)whole->rows[m] + k0 * c->width;
@@ -138,16 +138,16 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
                 : expanded;
         products[1].panel = c->extra > 0 ? expanded + c->extra_offset : NULL;
         _Alignas(64) float tile[ATTUNE_TALL * ATTUNE_PANEL];
-        attune_next_panel ahead = {NULL, 0};
+        attune_wanted ahead = {NULL, 0}, wanted[ATTUNE_WANTED];
         if (panel + 1 < panel_end) {
             ahead.at = c->in_place ? attune_weight_lines(
                                          k, a->weight, c->first_panel + panel + 1, c->k0, c->kn, 0, c->dtype, NULL)
                                    : expanded + c->panel_stride;
-            ahead.left = attune_panel_lines(c->kn, c->dtype) * 256;
+            ahead.bytes = attune_panel_lines(c->kn, c->dtype) * 256;
         }
         for (int64_t row = first; row < end;) {
             int32_t rows = attune_even_tile(end - row, most);
-            attune_fetch_ahead(&ahead, &products[0], c->dtype, (end - row + most - 1) / most);
+            attune_fetch_ahead(NULL, &ahead, &products[0], c->dtype, (end - row + most - 1) / most, wanted);
             for (int32_t m = 0; m < rows; m++) {
                 products[0].rows[m] = rows_memory + (row - first + m) * row_stride;
                 products[1].rows[m] = rows_memory + (row - first + m) * row_stride + extra_at;

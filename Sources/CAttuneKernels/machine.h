@@ -15,15 +15,21 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define INLINE static inline __attribute__((always_inline))
 
+// Memory wanted soon.
+typedef struct {
+    const char *at;
+    int64_t bytes;
+} attune_wanted;
+
 // One product of a batch-reduce list: rows[m]·panel over k.
 typedef struct {
     const void *rows[ATTUNE_TALL];
     const void *panel;
     int64_t k;
     int64_t step;  // elements from k to k + 1 in a row, 2·step from pair to pair
-    // Memory wanted soon, or NULL: in the first product of a whole panel, tile_bf16 asks for its next two lines with each
-    // pair.
-    const char *ahead;
+    // A list or NULL: in the first product of a whole panel, tile_bf16 asks for two more of its lines with each pair. What is
+    // listed last has lines enough for the whole tile.
+    const attune_wanted *wanted;
 } attune_product;
 
 // What one row of attention scores needs to become probabilities.
@@ -41,7 +47,7 @@ typedef struct {
 
 typedef void (*attune_tile_4bit)(
     float *acc, const void *const *rows, int64_t k, const uint8_t *codes, const float *scales, const float *codebook,
-    int64_t block, int32_t count, int32_t width, int32_t dtype);
+    int64_t block, int32_t count, int32_t width, int32_t dtype, const attune_wanted *wanted);
 
 struct attune_kernels {
     const char *name;
@@ -61,8 +67,8 @@ struct attune_kernels {
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
     // One to three float32 rows times a four-bit panel with scales [k/block][64], values rounded to a compute type (f32
-    // or bf16): the sums tile_f32 gives over the expanded panel, at least of the first 16·width columns. NULL where expanding
-    // first is as good.
+    // or bf16): the sums tile_f32 gives over the expanded panel, at least of the first 16·width columns. Asks for two lines of
+    // `wanted` with sixteen k. NULL where expanding first is as good.
     attune_tile_4bit tile_4bit;
     // The same for one to four bfloat16 rows: the sums tile_bf16 gives.
     attune_tile_4bit tile_4bit_bf16;
@@ -95,10 +101,12 @@ struct attune_kernels {
         float *out, const float *dout, const float *x, const float *weight, const float *residual, float offset,
         float rstd, float factor, int64_t n);
     void (*rotate)(float *x, const float *cosine, const float *sine, int64_t pairs, float sign);
-    void (*gated)(float *out, const float *gate, const float *up, int32_t function, int64_t n);
+    // Rows of one type: converted in registers, as this is most of what a pass does beside its products.
+    void (*gated)(void *out, const void *gate, const void *up, int32_t dtype, int32_t function, int64_t n);
+    // The gradients may lie where gate and up do; out may be NULL.
     void (*gated_backward)(
-        float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
-        int64_t n);
+        void *dgate, void *dup, void *out, const void *dout, const void *gate, const void *up, int32_t dtype,
+        int32_t function, int64_t n);
     // Scores [count][64] of a tile's rows and one key block to unnormalized probabilities [count][64] of a type (zero in
     // rows that see none of the keys); keeps each row's running maximum and sum and tells by which factor its earlier
     // sums must shrink. The scores are overwritten.
@@ -184,9 +192,16 @@ enum {
     ATTUNE_SCRATCH_STATE,
     ATTUNE_SCRATCH_SHARED,  // of thread 0: read by all during one operation
     ATTUNE_SCRATCH_SHARED2,
+    ATTUNE_SCRATCH_EXPECTED,  // of thread 0: announced by one operation, read by those that follow
     ATTUNE_SCRATCH_SLOTS,
 };
 void *attune_scratch(attune_machine *machine, int32_t thread, int32_t slot, int64_t bytes);
+
+// The next runs of memory that attune_expect announced, some of `bytes` together at most, behind `count` others in
+// `list`; returns how many the list has now.
+int64_t attune_take_expected(attune_machine *machine, attune_wanted *list, int64_t count, int64_t bytes);
+// Such a list holds at most so many, the last to close it included.
+#define ATTUNE_WANTED 16
 
 // Every operation is between these two.
 void attune_begin(attune_machine *machine);

@@ -35,7 +35,12 @@ struct attune_machine_state {
     _Atomic int32_t running;  // workers that have not finished the current job
     _Atomic int32_t stop;
     _Atomic int64_t next;
-    int64_t items;
+    // Read by every tile, so not beside what changes with every item.
+    _Alignas(64) _Atomic int64_t next_expected;
+    int64_t expected;  // runs of memory of all bases, those of a base in the scratch of that name
+    const char *expected_bases[ATTUNE_EXPECTED_BASES];
+    int64_t expected_base_count;
+    _Alignas(64) int64_t items;
     attune_job job;
     void *context;
     worker *workers;
@@ -133,6 +138,35 @@ void *attune_scratch(attune_machine *machine, int32_t thread, int32_t slot, int6
     return place->data;
 }
 
+int64_t attune_take_expected(attune_machine *machine, attune_wanted *list, int64_t count, int64_t bytes) {
+    struct attune_machine_state *state = machine->state;
+    const attune_byte_run *runs = state->workers[0].slots[ATTUNE_SCRATCH_EXPECTED].data;
+    while (count < ATTUNE_WANTED - 1 && bytes >= ATTUNE_EXPECTED_RUN &&
+           atomic_load_explicit(&state->next_expected, memory_order_relaxed) < state->expected) {
+        int64_t place = atomic_fetch_add_explicit(&state->next_expected, 1, memory_order_relaxed);
+        if (place >= state->expected) break;
+        const attune_byte_run *run = runs + place / state->expected_base_count;
+        const char *base = state->expected_bases[place % state->expected_base_count];
+        list[count++] = (attune_wanted){base + run->offset, run->bytes};
+        bytes -= run->bytes;
+    }
+    return count;
+}
+
+void attune_expect(
+    attune_machine *machine, const void *const *bases, int64_t base_count, const attune_byte_run *runs, int64_t count) {
+    attune_begin(machine);
+    struct attune_machine_state *state = machine->state;
+    attune_byte_run *own =
+        attune_scratch(machine, 0, ATTUNE_SCRATCH_EXPECTED, attune_max(1, count) * (int64_t)sizeof *own);
+    memcpy(own, runs, (size_t)count * sizeof *own);
+    for (int64_t i = 0; i < base_count; i++) state->expected_bases[i] = bases[i];
+    state->expected_base_count = base_count;
+    state->expected = count * base_count;
+    atomic_store_explicit(&state->next_expected, 0, memory_order_relaxed);
+    attune_end(machine);
+}
+
 void attune_begin(attune_machine *machine) { pthread_mutex_lock(&machine->state->operation); }
 void attune_end(attune_machine *machine) { pthread_mutex_unlock(&machine->state->operation); }
 
@@ -152,7 +186,8 @@ attune_machine *attune_machine_create(int32_t threads, int32_t isa) {
     const attune_kernels *kernels = attune_kernels_table(isa);
     if (!kernels || threads < 1) return NULL;
     attune_machine *machine = calloc(1, sizeof *machine);
-    struct attune_machine_state *state = calloc(1, sizeof *state);
+    struct attune_machine_state *state = aligned_alloc(64, sizeof *state);
+    if (state) memset(state, 0, sizeof *state);
     worker *workers = calloc((size_t)threads, sizeof *workers);
     if (!machine || !state || !workers) {
         free(machine);

@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-// Elements below which waking the pool costs more than it saves.
-#define SMALL 16384
+// Elements of an item, below which sharing them costs more than it saves.
+#define SMALL 4096
 
 // Rows of an item so that items have some size and results never depend on it.
 static int64_t rows_per_item(const attune_matrix *x) {
@@ -25,11 +25,11 @@ static void run_rows(attune_machine *machine, attune_job job, void *context, con
 
 // MARK: Element-wise
 
-enum { OP_COPY, OP_ADD, OP_SCALE, OP_COLUMNS, OP_ROW, OP_GATED, OP_GATED_BACKWARD, OP_FINISH };
+enum { OP_COPY, OP_ADD, OP_SCALE, OP_COLUMNS, OP_ROW, OP_FINISH };
 
 typedef struct {
-    int32_t op, function;
-    const attune_matrix *out, *out2, *out3, *a, *b, *c;
+    int32_t op;
+    const attune_matrix *out, *a, *b;
     const float *vector;
     float scale, softcap;
 } element_context;
@@ -38,8 +38,7 @@ static void element_item(attune_machine *machine, void *context, int64_t item, i
     (void)thread;
     const attune_kernels *k = machine->kernels;
     const element_context *c = context;
-    float in0[ATTUNE_CHUNK], in1[ATTUNE_CHUNK], in2[ATTUNE_CHUNK];
-    float out0[ATTUNE_CHUNK], out1[ATTUNE_CHUNK], out2[ATTUNE_CHUNK];
+    float in0[ATTUNE_CHUNK], in1[ATTUNE_CHUNK], out0[ATTUNE_CHUNK];
     FOR_ROWS(row, c->out, item) {
         FOR_CHUNKS(i, n, c->out->columns) {
             const float *a = attune_read(k, c->a, row, i, n, in0);
@@ -52,17 +51,7 @@ static void element_item(attune_machine *machine, void *context, int64_t item, i
             case OP_SCALE: k->scale(out, a, c->scale, n); break;
             case OP_COLUMNS: k->multiply(out, a, c->vector + i, n); break;
             case OP_ROW: k->add(out, a, c->vector + i, c->scale, n); break;
-            case OP_GATED: k->gated(out, a, attune_read(k, c->b, row, i, n, in1), c->function, n); break;
-            case OP_FINISH: k->cap(out, a, c->scale, c->softcap, n); break;
-            default: {
-                // a = gate, b = up, c = dout; out = dgate, out2 = dup, out3 = the activation.
-                const float *up = attune_read(k, c->b, row, i, n, in1), *dout = attune_read(k, c->c, row, i, n, in2);
-                float *dup = attune_target(c->out2, row, i, out1);
-                float *value = c->out3 ? attune_target(c->out3, row, i, out2) : NULL;
-                k->gated_backward(out, dup, value, dout, a, up, c->function, n);
-                attune_write(k, c->out2, row, i, n, dup);
-                if (value) attune_write(k, c->out3, row, i, n, value);
-            }
+            default: k->cap(out, a, c->scale, c->softcap, n); break;
             }
             attune_write(k, c->out, row, i, n, out);
         }
@@ -97,23 +86,50 @@ void attune_add_row(attune_machine *machine, const attune_matrix *x, const float
     element_context c = {.op = OP_ROW, .out = x, .a = x, .vector = vector, .scale = scale};
     run_elements(machine, &c);
 }
+void attune_finish_logits(attune_machine *machine, const attune_matrix *logits, float logit_scale, float softcap) {
+    element_context c = {.op = OP_FINISH, .out = logits, .a = logits, .scale = logit_scale, .softcap = softcap};
+    run_elements(machine, &c);
+}
+
+// MARK: Gated activation
+
+typedef struct {
+    const attune_matrix *out, *gate, *up;
+    const attune_matrix *dgate, *dup, *dout;  // of the backward pass, else NULL
+    int32_t function;
+} gated_context;
+
+static void gated_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const attune_kernels *k = machine->kernels;
+    const gated_context *c = context;
+    FOR_ROWS(row, c->gate, item) {
+        const void *gate = attune_at(c->gate, row, 0), *up = attune_at(c->up, row, 0);
+        void *out = c->out ? attune_at(c->out, row, 0) : NULL;
+        if (c->dout)
+            k->gated_backward(
+                attune_at(c->dgate, row, 0), attune_at(c->dup, row, 0), out, attune_at(c->dout, row, 0), gate, up,
+                c->gate->dtype, c->function, c->gate->columns);
+        else k->gated(out, gate, up, c->gate->dtype, c->function, c->gate->columns);
+    }
+}
+
 void attune_gated_activation(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *gate, const attune_matrix *up,
     int32_t function) {
-    element_context c = {.op = OP_GATED, .function = function, .out = out, .a = gate, .b = up};
-    run_elements(machine, &c);
+    attune_begin(machine);
+    gated_context c = {.function = function, .out = out, .gate = gate, .up = up};
+    run_rows(machine, gated_item, &c, gate);
+    attune_end(machine);
 }
 void attune_gated_activation_backward(
     attune_machine *machine, const attune_matrix *dgate, const attune_matrix *dup, const attune_matrix *out,
     const attune_matrix *dout, const attune_matrix *gate, const attune_matrix *up, int32_t function) {
-    element_context c = {
-        .op = OP_GATED_BACKWARD, .function = function, .out = dgate, .out2 = dup, .out3 = out, .a = gate, .b = up,
-        .c = dout};
-    run_elements(machine, &c);
-}
-void attune_finish_logits(attune_machine *machine, const attune_matrix *logits, float logit_scale, float softcap) {
-    element_context c = {.op = OP_FINISH, .out = logits, .a = logits, .scale = logit_scale, .softcap = softcap};
-    run_elements(machine, &c);
+    attune_begin(machine);
+    gated_context c = {
+        .function = function, .out = out, .gate = gate, .up = up, .dgate = dgate, .dup = dup, .dout = dout};
+    run_rows(machine, gated_item, &c, gate);
+    attune_end(machine);
 }
 
 // MARK: Sums over rows

@@ -98,6 +98,17 @@ INLINE H f16_store(V v) {
 #define F16_STORE f16_store
 #endif
 
+// Up to sixteen of the n elements of a row of some type, from the i-th on.
+INLINE V load_as(const void *x, const int32_t dtype, int64_t i, int64_t n) {
+    if (dtype == ATTUNE_F32) return load((const float *)x + i, n - i);
+    H half = load16((const uint16_t *)x + i, n - i);
+    return dtype == ATTUNE_BF16 ? widen_bf16(half) : F16_LOAD(half);
+}
+INLINE void store_as(void *x, const int32_t dtype, int64_t i, int64_t n, V v) {
+    if (dtype == ATTUNE_F32) store((float *)x + i, v, n - i);
+    else store16((uint16_t *)x + i, dtype == ATTUNE_BF16 ? narrow_bf16(v) : F16_STORE(v), n - i);
+}
+
 static void widen(float *out, const void *inp, int32_t dtype, int64_t n) {
     const uint16_t *x = inp;
     if (dtype == ATTUNE_F32) {

@@ -100,34 +100,40 @@ static void rotate(float *x, const float *cosine, const float *sine, int64_t pai
         store(x + pairs + i, b * c + a * s, left);
     }
 }
-INLINE void gated_as(float *out, const float *gate, const float *up, const int32_t function, int64_t n) {
+INLINE void gated_as(
+    void *out, const void *gate, const void *up, const int32_t dtype, const int32_t function, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) {
-        V d;
-        store(out + i, activate(load(gate + i, n - i), function, &d) * load(up + i, n - i), n - i);
+        V d, f = activate(load_as(gate, dtype, i, n), function, &d);
+        store_as(out, dtype, i, n, f * load_as(up, dtype, i, n));
     }
-}
-static void gated(float *out, const float *gate, const float *up, int32_t function, int64_t n) {
-    if (function == ATTUNE_SILU) gated_as(out, gate, up, ATTUNE_SILU, n);
-    else if (function == ATTUNE_GELU_TANH) gated_as(out, gate, up, ATTUNE_GELU_TANH, n);
-    else gated_as(out, gate, up, ATTUNE_GELU, n);
 }
 INLINE void gated_backward_as(
-    float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up,
+    void *dgate, void *dup, void *out, const void *dout, const void *gate, const void *up, const int32_t dtype,
     const int32_t function, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) {
-        V d, u = load(up + i, n - i), g = load(dout + i, n - i);
-        V f = activate(load(gate + i, n - i), function, &d);
-        store(dgate + i, g * u * d, n - i);
-        store(dup + i, g * f, n - i);
-        if (out) store(out + i, f * u, n - i);
+        V d, u = load_as(up, dtype, i, n), g = load_as(dout, dtype, i, n);
+        V f = activate(load_as(gate, dtype, i, n), function, &d);
+        store_as(dgate, dtype, i, n, g * u * d);
+        store_as(dup, dtype, i, n, g * f);
+        if (out) store_as(out, dtype, i, n, f * u);
     }
 }
+// One loop for each type and function.
+#define OF_FUNCTION(loop, dtype, ...)                                                       \
+    if (function == ATTUNE_SILU) loop(__VA_ARGS__, dtype, ATTUNE_SILU, n);                   \
+    else if (function == ATTUNE_GELU_TANH) loop(__VA_ARGS__, dtype, ATTUNE_GELU_TANH, n);    \
+    else loop(__VA_ARGS__, dtype, ATTUNE_GELU, n)
+#define OF_TYPE(loop, ...)                                                                  \
+    if (dtype == ATTUNE_F32) { OF_FUNCTION(loop, ATTUNE_F32, __VA_ARGS__); }                 \
+    else if (dtype == ATTUNE_BF16) { OF_FUNCTION(loop, ATTUNE_BF16, __VA_ARGS__); }          \
+    else { OF_FUNCTION(loop, ATTUNE_F16, __VA_ARGS__); }
+static void gated(void *out, const void *gate, const void *up, int32_t dtype, int32_t function, int64_t n) {
+    OF_TYPE(gated_as, out, gate, up)
+}
 static void gated_backward(
-    float *dgate, float *dup, float *out, const float *dout, const float *gate, const float *up, int32_t function,
-    int64_t n) {
-    if (function == ATTUNE_SILU) gated_backward_as(dgate, dup, out, dout, gate, up, ATTUNE_SILU, n);
-    else if (function == ATTUNE_GELU_TANH) gated_backward_as(dgate, dup, out, dout, gate, up, ATTUNE_GELU_TANH, n);
-    else gated_backward_as(dgate, dup, out, dout, gate, up, ATTUNE_GELU, n);
+    void *dgate, void *dup, void *out, const void *dout, const void *gate, const void *up, int32_t dtype,
+    int32_t function, int64_t n) {
+    OF_TYPE(gated_backward_as, dgate, dup, out, dout, gate, up)
 }
 static float exp_sum(float *out, const float *x, float shift, int64_t n) {
     V sum = {0};

@@ -187,6 +187,39 @@ struct AttentionReference {
         }
     }
 
+    /// What attention is said to read is a hint: products that fetch it on the way have the bits they have without, however much
+    /// or little of it there is, and so has attention.
+    @Test(arguments: LinearTests.cases) func expectingChangesNoBit(_ test: LinearTests.Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        let shape = AttentionShape(headCount: 4, kvHeadCount: 2, headDimension: 64, scale: 0.125)
+        let keys = try randomTensor(3000, 128, test.dtype, seed: 1)
+        let values = try randomTensor(3000, 128, test.dtype, seed: 2)
+        let dense = try randomTensor(320, 128, test.dtype, seed: 3)
+        let quantized = try backend.quantize(dense, format: .nf4, blockSize: 64, doubleQuantization: false)
+        let weights = [
+            try backend.pack(.dense(dense), computeType: test.dtype),
+            try backend.pack(.quantized(quantized), computeType: test.dtype),
+        ]
+        for rows in [1, 3, 14, 40] {
+            let inp = try randomTensor(rows, 128, test.dtype, seed: 4)
+            for weight in weights {
+                var plain: [UInt8]?
+                for count in [0, 1, 40, 3000] {
+                    if count > 0 {
+                        let table = SegmentTable([Segment(queries: 0..<1, keys: [0..<count])])
+                        backend.expectAttention(k: keys, v: values, table, shape)
+                    }
+                    let out = try Tensor(zeros: [rows, 320], test.dtype)
+                    backend.linear(out, inp, weight, bias: nil, extra: nil, scale: 1, residual: nil)
+                    let bits = bytes(out)
+                    #expect(bits.contains { $0 != 0 })
+                    #expect(bits == plain ?? bits, "\(rows) rows, \(count) keys expected")
+                    plain = bits
+                }
+            }
+        }
+    }
+
     /// The same for the gradients, those of a prefix shared by two continuations among them.
     @Test(arguments: LinearTests.cases) func gradientsDependOnNothingElse(_ test: LinearTests.Case) throws {
         let one = try CPUBackend(threads: 1, isa: test.set)

@@ -220,6 +220,40 @@ import Testing
         }
     }
 
+    /// Gate, up and their activation in one: the bits of one after the other, dense and in four bits, for few rows and for many.
+    @Test(arguments: cases) func gatedProductsGiveTheBitsOfTheirParts(_ test: Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for (rows, width) in [(1, 192), (5, 130), (33, 192), (220, 130)] {
+            let x = try randomTensor(rows, 128, test.dtype, seed: 1)
+            for isQuantized in [false, true] {
+                let products = try (0..<2).map { index in
+                    let dense = try randomTensor(width, 128, test.dtype, seed: UInt64(2 + index))
+                    let quantized = try backend.quantize(
+                        dense, format: .nf4, blockSize: 64, doubleQuantization: false)
+                    let low = LowRankTerm(
+                        input: try randomTensor(rows, 5, test.dtype, seed: 6),
+                        weight: try backend.pack(
+                            .dense(randomTensor(width, 5, test.dtype, seed: 9)), computeType: test.dtype))
+                    return LinearProduct(
+                        out: try Tensor(zeros: [rows, width], test.dtype),
+                        weight: try backend.pack(
+                            isQuantized ? .quantized(quantized) : .dense(dense), computeType: test.dtype),
+                        bias: index == 1 ? try randomTensor(1, width, .float32, seed: 5) : nil,
+                        extra: index == 0 ? low : nil)
+                }
+                let out = try Tensor(zeros: [rows, width], test.dtype)
+                backend.gatedLinear(out, gate: products[0], up: products[1], x, .silu)
+                let parts = products.map { bytes($0.out) }
+                backend.linearGroup(products, x, scale: 1, residual: nil)
+                #expect(parts == products.map { bytes($0.out) }, "\(rows) rows")
+                let apart = try Tensor(zeros: [rows, width], test.dtype)
+                backend.gatedActivation(apart, gate: products[0].out, up: products[1].out, .silu)
+                #expect(bytes(out) == bytes(apart), "\(rows) rows")
+                #expect(bytes(out).contains { $0 != 0 })
+            }
+        }
+    }
+
     @Test(arguments: cases) func unpackingGivesTheWeightBack(_ test: Case) throws {
         let backend = try CPUBackend(threads: 2, isa: test.set)
         for (_, inp, out) in Self.shapes {

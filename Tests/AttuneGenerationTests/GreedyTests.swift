@@ -23,7 +23,7 @@ import Testing
         _ decoder: Decoder, _ requests: [GenerationRequest], screens: Bool = true
     ) throws -> [[Int32]] {
         let runner = try DecoderRunner(decoder, cacheRows: 1024, batchRows: 128, logitRows: 16)
-        let loop = GenerationLoop(runner: runner, text: Mute(), options: EngineOptions())
+        let loop = GenerationLoop(runner: runner, text: NoText(), options: EngineOptions())
         var texts = [[Int32]](repeating: [], count: requests.count)
         for (index, request) in requests.enumerated() {
             _ = try loop.submit(request) { event in
@@ -85,7 +85,7 @@ import Testing
         let texts = try [asked, request(0) { $0.logprobs = 0 }].map { request in
             var request = request
             request.adapter = "own"
-            let loop = GenerationLoop(runner: runner, text: Mute(), options: engine)
+            let loop = GenerationLoop(runner: runner, text: NoText(), options: engine)
             var text: [Int32] = []
             _ = try loop.submit(request) { event in if case .token(_, let token) = event { text.append(token.id) } }
             while loop.step() {}
@@ -94,16 +94,4 @@ import Testing
         #expect(texts[0] == texts[1])
         #expect(texts[0] != base)
     }
-}
-
-/// Stands for a tokenizer where the text does not matter.
-private struct Mute: TokenText {
-    struct Stream: TextStream {
-        mutating func push(_ id: Int32) -> String { "" }
-        mutating func finish() -> String { "" }
-    }
-
-    func makeStreamDecoder() -> any TextStream { Stream() }
-    func bytes(of id: Int32) -> [UInt8] { [] }
-    func isSpecial(_ id: Int32) -> Bool { false }
 }

@@ -6,9 +6,9 @@ import Testing
     /// Of every size: below what shares pages, sharing them, larger than what shares.
     static let sizes = [0, 1, 100, 65_535, 65_536, 70_001, 3 << 20, 16 << 20, (16 << 20) + 1, 40 << 20]
 
-    @Test func memoryIsZeroedAlignedAndItsOwn() throws {
+    @Test(arguments: [false, true]) func memoryIsZeroedAlignedAndItsOwn(onLargePages: Bool) throws {
         for round in 0..<3 {
-            let storages = try Self.sizes.map { try Storage(byteCount: $0) }
+            let storages = try Self.sizes.map { try Storage(byteCount: $0, onLargePages: onLargePages) }
             for (index, storage) in storages.enumerated() {
                 #expect(Int(bitPattern: storage.address) % 64 == 0)
                 let bytes = UnsafeMutableRawBufferPointer(start: storage.address, count: storage.byteCount)
@@ -26,7 +26,11 @@ import Testing
     @Test func manyThreadsTakeMemoryAtOnce() async throws {
         let places = try await withThrowingTaskGroup(of: [Storage].self) { group in
             for task in 0..<8 {
-                group.addTask { try (0..<40).map { try Storage(byteCount: 64 << 10 | (task * 40 + $0) * 64) } }
+                group.addTask {
+                    try (0..<40).map {
+                        try Storage(byteCount: 64 << 10 | (task * 40 + $0) * 64, onLargePages: $0 % 2 == 0)
+                    }
+                }
             }
             return try await group.reduce(into: []) { $0 += $1 }
         }

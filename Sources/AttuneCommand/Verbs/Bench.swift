@@ -69,7 +69,9 @@ struct Bench: ParsableCommand {
         guard let type = DType(torchName: dtype), type.isComputeType else {
             throw CommandError.usage("--dtype \(dtype): give float32, bfloat16 or float16")
         }
-        guard let cpu = try machine.makeBackend() as? CPUBackend else {
+        // As `train` does.
+        let trains = [.lora, .qlora, .full].contains(method)
+        guard let cpu = try machine.makeBackend(largePages: !trains) as? CPUBackend else {
             throw CommandError.unavailable("bench measures processors only; use --device cpu")
         }
         let limits = { MachineLimits(cpu) }

@@ -27,7 +27,7 @@ struct Train: ParsableCommand {
         try Failure.guarding {
             let request = try TrainRequest(arguments)
             try MachineOptions.check(request.recipe.device)
-            let backend = try CPUBackend(threads: request.recipe.threads)
+            let backend = try CPUBackend(threads: request.recipe.threads, largePages: false)
             let run = try FineTuning(request.recipe, backend: backend, resume: request.resume)
             let reporter = TrainReporter(json: request.json, log: CommandLog(request.logLevel))
             reporter.begin(run)

@@ -89,8 +89,7 @@ final class DecoderBlock {
 
     /// Keys and values of earlier tokens: whole pools, and the row of each new token.
     struct Cache {
-        let keys: Tensor
-        let values: Tensor
+        let pools: KVCache
         let rows: [Int32]
     }
 
@@ -114,10 +113,11 @@ final class DecoderBlock {
         let attended = t[t.own.attended]
         let shape = configuration.attentionShape(index)
         if let cache {
-            backend.scatterRows(cache.keys, key, rows: cache.rows)
-            backend.scatterRows(cache.values, t.projected[2], rows: cache.rows)
-            backend.attention(
-                attended, logSumExp: nil, q: query, k: cache.keys, v: cache.values, pass.segments, shape)
+            let (keys, values) = (cache.pools.keys[index], cache.pools.values[index])
+            backend.scatterRows(keys, key, rows: cache.rows)
+            backend.scatterRows(values, t.projected[2], rows: cache.rows)
+            backend.attention(attended, logSumExp: nil, q: query, k: keys, v: values, pass.segments, shape)
+            cache.pools.expect(block: index + 1, pass.segments)
         } else {
             backend.attention(
                 attended, logSumExp: t[t.own.logSumExp], q: query, k: key, v: t.projected[2], pass.segments, shape)
@@ -131,9 +131,16 @@ final class DecoderBlock {
             n2 = t[handle]
             mlpNorm.forward(n2, rstd: t[rstd], middle, backend)
         }
-        gateUp.forward(t.gateUpOuts, n2, lowRank: t.optional(t.own.lowRank[2]), plain: t.plain(2), pass)
         let hidden = t[t.shared.hidden]
-        backend.gatedActivation(hidden, gate: t.gate, up: t.up, configuration.activation)
+        let lowRank = t.optional(t.own.lowRank[2])
+        if configuration.isFused {
+            gateUp.forward(t.gateUpOuts, n2, lowRank: lowRank, plain: t.plain(2), pass)
+            backend.gatedActivation(hidden, gate: t.gate, up: t.up, configuration.activation)
+        } else {
+            gateUp.forward(
+                hidden: hidden, configuration.activation, gate: t.gate, up: t.up, n2, lowRank: lowRank,
+                plain: t.plain(2), pass)
+        }
         add(
             out, hidden, down, group: 3, norm: mlpOutNorm, normInput: t.own.mlpOut, rstd: t.own.mlpOutRstd,
             residual: middle, t, pass)

@@ -41,16 +41,42 @@ final class ProjectionGroup {
         _ outs: [Tensor], _ inp: Tensor, lowRank: Tensor?, plain: [Tensor], scale: Float = 1, residual: Tensor? = nil,
         _ pass: Pass
     ) {
+        forward(outs, inp, lowRank: lowRank, plain: plain, scale: scale, residual: residual, pass) {
+            rows, products, input in
+            pass.backend.linearGroup(products, input, scale: scale, residual: residual.map(rows))
+        }
+    }
+
+    /// Gate and up, and `hidden = f(gate)·up`.
+    func forward(
+        hidden: Tensor, _ function: ActivationFunction, gate: Tensor, up: Tensor, _ inp: Tensor, lowRank: Tensor?,
+        plain: [Tensor], _ pass: Pass
+    ) {
+        forward([gate, up], inp, lowRank: lowRank, plain: plain, scale: 1, residual: nil, pass) {
+            rows, products, input in
+            if products.count == 2 {
+                pass.backend.gatedLinear(rows(hidden), gate: products[0], up: products[1], input, function)
+            } else {
+                // Some were computed another way.
+                pass.backend.linearGroup(products, input, scale: 1, residual: nil)
+                pass.backend.gatedActivation(rows(hidden), gate: rows(gate), up: rows(up), function)
+            }
+        }
+    }
+
+    /// - Parameter multiply: computes plain products of the rows of one adapter run, cut from tensors by its first argument.
+    private func forward(
+        _ outs: [Tensor], _ inp: Tensor, lowRank: Tensor?, plain: [Tensor], scale: Float, residual: Tensor?,
+        _ pass: Pass,
+        multiply: (_ rows: (Tensor) -> Tensor, _ products: [LinearProduct], _ input: Tensor) -> Void
+    ) {
         for run in pass.adapterRuns {
             let adapter = run.adapter.flatMap { adapters[$0] }
             let rows = run.rows
             let isWhole = rows == 0..<pass.tokenCount
             let view = { (tensor: Tensor) in isWhole ? tensor : tensor.rows(rows) }
-            let multiply = { (products: [LinearProduct], input: Tensor) in
-                pass.backend.linearGroup(products, input, scale: scale, residual: residual.map(view))
-            }
             guard let adapter, let lowRank else {
-                multiply(zip(projections, outs).map { product($0, view($1), nil) }, view(inp))
+                multiply(view, zip(projections, outs).map { product($0, view($1), nil) }, view(inp))
                 continue
             }
             let u = view(lowRank).columns(0..<adapter.rankSum)
@@ -68,7 +94,7 @@ final class ProjectionGroup {
                     plainProducts.append(product(projection, view(outs[index]), extra))
                 }
             }
-            multiply(plainProducts, view(inp))
+            multiply(view, plainProducts, view(inp))
         }
     }
 

@@ -123,6 +123,10 @@ void attune_linear(attune_machine *machine, const attune_linear_arguments *argum
 // The same for several products, one after another; those of few rows of one `inp` (the same view) run as one, so that
 // threads wait for one another once.
 void attune_linear_group(attune_machine *machine, const attune_linear_arguments *arguments, int64_t count);
+// Two such products of one input with equally many columns, gate and up, and out = f(gate)·up. `out` has the type of both
+// products, which are written too.
+void attune_gated_linear(
+    attune_machine *machine, const attune_matrix *out, const attune_linear_arguments *gate_and_up, int32_t function);
 
 // A coarse copy of a weight, by which attune_linear_maximum leaves out columns that cannot hold a row's largest value: a row of
 // the weight is scale·codes + an error of at most `errors` in the 2-norm. `norms` are those of the rows themselves.
@@ -169,6 +173,16 @@ typedef struct {
 void attune_attention(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *lse, const attune_matrix *q,
     const attune_matrix *k, const attune_matrix *v, const attune_attention_plan *plan);
+// Says that some runs of bytes, the same from each of up to ATTUNE_EXPECTED_BASES addresses, are read soon: products of few rows
+// that come before fetch them as they go. For keys and values, which attention alone would wait for. Replaces what was
+// expected before; no result changes.
+#define ATTUNE_EXPECTED_BASES 2
+#define ATTUNE_EXPECTED_RUN 2048  // bytes of a run at most
+typedef struct {
+    int64_t offset, bytes;
+} attune_byte_run;
+void attune_expect(
+    attune_machine *machine, const void *const *bases, int64_t base_count, const attune_byte_run *runs, int64_t count);
 void attune_attention_backward(
     attune_machine *machine, const attune_matrix *dq, const attune_matrix *dk, const attune_matrix *dv,
     const attune_matrix *dout, const attune_matrix *out, const attune_matrix *lse, const attune_matrix *q,
@@ -204,6 +218,7 @@ void attune_rope(
     int64_t pairs, int64_t table_stride, const int32_t *positions, int32_t inverse);
 
 enum { ATTUNE_SILU = 0, ATTUNE_GELU_TANH = 1, ATTUNE_GELU = 2 };
+// All matrices of one type.
 void attune_gated_activation(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *gate, const attune_matrix *up,
     int32_t function);
