@@ -2,8 +2,8 @@
 
     python prepare.py REFERENCE OUT [MODEL_FOLDER]
 
-REFERENCE is the folder of reference data (see its README), OUT receives `train.jsonl` and `eval.jsonl` with one
-`{"text": ...}` document a row, MODEL_FOLDER (default Models/pocket) holds `chat_template.jinja` and receives
+REFERENCE is the folder of reference data (see its README), OUT receives `train.jsonl`, `eval.jsonl` and, for the last steps,
+`finish.jsonl` with one `{"text": ...}` document a row, MODEL_FOLDER (default Models/pocket) holds `chat_template.jinja` and receives
 `tokenizer.json` and `tokenizer_config.json`. Seeded: the same input gives the same files.
 """
 
@@ -12,8 +12,9 @@ import gzip
 import hashlib
 import json
 import random
+import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -26,6 +27,8 @@ LONGEST = 510  # tokens of a document, so that it fits a row of 512 with its end
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>"]
 MARKS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 EVALUATION_SHARE = 0.01
+# A token that the documents hold less often than SELDOM comes in lists of words as often as that, beside so many documents.
+SELDOM, FINISH_DOCUMENTS, LIST_WORDS = 40, 5000, 24
 SHARES = {  # documents drawn from each source
     "desk": 17000, "plain": 8200, "tools": 4200, "coffee": 2500, "coffee_tools": 900, "bank_lists": 1, "sums": 1500,
 }
@@ -282,6 +285,36 @@ def train_tokenizer(texts: list[str]) -> Tokenizer:
     return tokenizer
 
 
+def word_lists(tokenizer: Tokenizer, texts: list[str], r: random.Random):
+    """Lists of the texts' own words, capitalized, in quotes and in capitals, that hold the tokens the texts seldom hold.
+
+    Merges leave hundreds of tokens that only stand in words as the texts do not write them: `voice` in `Invoice`. Left
+    untrained, the rows of such tokens all become one, and no adapter can tell them apart afterwards.
+    """
+    counts, words = Counter(), Counter()
+    for encoded, text in zip(tokenizer.encode_batch(texts), texts):
+        counts.update(encoded.ids)
+        words.update(word.lower() for word in re.findall("[A-Za-z]{3,}", text))
+    holders = defaultdict(list)
+    for word in sorted(words):
+        for form in (" " + word.capitalize(), word, word.upper()):
+            for token in set(tokenizer.encode(form, add_special_tokens=False).ids):
+                if counts[token] < SELDOM:
+                    holders[token].append(form)
+    forms = [r.choice(holders[token]) for token in sorted(holders) for _ in range(SELDOM)]
+    r.shuffle(forms)
+    kinds = [
+        ("Subjects:\n", "-{}\n", [form for form in forms if form[0] == " "]),
+        ("Tags: ", '"{}", ', [form for form in forms if form.islower()]),
+        ("", "{} / ", [form for form in forms if form.isupper()]),
+    ]
+    for head, item, some in kinds:
+        for start in range(0, len(some), LIST_WORDS):
+            yield (head + "".join(item.format(form) for form in some[start:start + LIST_WORDS])).rstrip(", /\n")
+    without = sum(counts[token] < SELDOM and token not in holders for token in range(tokenizer.get_vocab_size()))
+    print(f"{len(holders)} seldom tokens in lists of words, {without} in no word")
+
+
 def save_tokenizer(tokenizer: Tokenizer, folder: Path):
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     added = {
@@ -331,7 +364,9 @@ def main():
         documents.append(text)
     r.shuffle(documents)
     held_out = int(len(documents) * EVALUATION_SHARE)
-    for name, part in ("eval", documents[:held_out]), ("train", documents[held_out:]):
+    parts = {"eval": documents[:held_out], "train": documents[held_out:]}
+    parts["finish"] = r.sample(parts["train"], FINISH_DOCUMENTS) + list(word_lists(tokenizer, parts["train"], r))
+    for name, part in parts.items():
         with open(out / f"{name}.jsonl", "w", encoding="utf-8") as file:
             for text in part:
                 file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
