@@ -188,7 +188,7 @@ struct AttentionReference {
     }
 
     /// What attention is said to read is a hint: products that fetch it on the way have the bits they have without, however much
-    /// or little of it there is, and so has attention.
+    /// or little of it there is.
     @Test(arguments: LinearTests.cases) func expectingChangesNoBit(_ test: LinearTests.Case) throws {
         let backend = try CPUBackend(threads: 2, isa: test.set)
         let shape = AttentionShape(headCount: 4, kvHeadCount: 2, headDimension: 64, scale: 0.125)
