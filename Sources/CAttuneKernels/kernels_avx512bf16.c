@@ -11,11 +11,11 @@
 #define MULTIPLY_ROUNDS dot_rounds
 #define TILE_4BIT_BF16 tile_4bit_bf16
 
-// Asks for two lines of what is wanted; returns the next address.
-INLINE const char *fetch_two(const attune_wanted **wanted, const char *ahead) {
+// Asks for one or two lines of what is wanted; returns the next address.
+INLINE const char *fetch_lines(const attune_wanted **wanted, const char *ahead, const int lines) {
     __builtin_prefetch(ahead, 0, 2);
-    __builtin_prefetch(ahead + 64, 0, 2);
-    ahead += 128;
+    if (lines == 2) __builtin_prefetch(ahead + 64, 0, 2);
+    ahead += 64 * lines;
     if (ahead - (*wanted)->at < (*wanted)->bytes) return ahead;
     return (++*wanted)->at;
 }
@@ -36,7 +36,7 @@ INLINE void tile_4bit_bf16_of(
         for (int j = 0; j < vectors; j++) __builtin_prefetch(scales + SCALES_AHEAD + 16 * j);
         for (int64_t i = start; i < start + block; i += 16, codes += 512) {
             for (int line = 0; line < 512; line += 64) __builtin_prefetch(codes + CODES_AHEAD + line);
-            ahead = fetch_two(&wanted, ahead);
+            ahead = fetch_lines(&wanted, ahead, 2);
             UNROLL for (int j = 0; j < vectors; j++) {
                 __m512i lower = _mm512_loadu_si512(codes + 128 * j), upper = _mm512_loadu_si512(codes + 128 * j + 64);
                 UNROLL for (int p = 0; p < 8; p++) {
@@ -86,7 +86,7 @@ static void pair_bf16(uint16_t *out, const float *even, const float *odd) {
 // their rows. It rounds to nearest even after each pair and treats denormals as zero.
 INLINE void tile_bf16_of(
     float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, const int rows,
-    const int vectors, const int fetches) {
+    const int vectors, const int lines) {
     __m512 sum[ATTUNE_TILE][4];
     for (int m = 0; m < rows; m++)
         for (int j = 0; j < vectors; j++)
@@ -98,9 +98,9 @@ INLINE void tile_bf16_of(
         for (int m = 0; m < rows; m++) row[m] = product->rows[m];
         int64_t step = 2 * product->step, end = product->k / 2 * step;
         const attune_wanted *wanted = product->wanted;
-        const char *ahead = fetches && index == 0 ? wanted->at : NULL;
+        const char *ahead = lines && index == 0 ? wanted->at : NULL;
         for (int64_t i = 0; i < end; i += step, panel += 2 * ATTUNE_PANEL) {
-            if (fetches && index == 0) ahead = fetch_two(&wanted, ahead);
+            if (lines && index == 0) ahead = fetch_lines(&wanted, ahead, lines);
             __m512bh b[4];
             for (int j = 0; j < vectors; j++) b[j] = (__m512bh)_mm512_loadu_si512(panel + 32 * j);
             for (int m = 0; m < rows; m++) {
@@ -130,8 +130,9 @@ INLINE void tile_bf16_rows(
     case 2: tile_bf16_of(acc, stride, accumulate, products, count, rows, 2, 0); break;
     case 3: tile_bf16_of(acc, stride, accumulate, products, count, rows, 3, 0); break;
     default:
-        if (products[0].wanted) tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 1);
-        else tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 0);
+        if (!products[0].wanted) tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 0);
+        else if (products[0].wanted_lines == 1) tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 1);
+        else tile_bf16_of(acc, stride, accumulate, products, count, rows, 4, 2);
     }
 }
 

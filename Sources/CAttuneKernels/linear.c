@@ -108,6 +108,7 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
         ahead.bytes = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
         ahead.at = (const char *)a->weight->data + next * ahead.bytes;
     }
+    products[0].wanted_lines = attune_wanted_lines(&ahead, &products[0], (end - first + most - 1) / most);
     float *own = c->inp ? NULL : attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, ATTUNE_TALL * products[0].k * 4);
     for (int64_t row = first; row < end;) {
         int32_t rows = c->fused ? (int32_t)(end - row) : attune_even_tile(end - row, most);
@@ -218,8 +219,10 @@ static int64_t plan_few_rows(attune_machine *machine, linear_context *c, const a
     c->chunk_rows = (rows + c->chunks - 1) / attune_max(1, c->chunks);
     c->chunk_rows = (c->chunk_rows + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     c->whole = panels;
-    // Nine panels leave one of two threads idle for a tenth of the time; the last as two halves do not.
-    if (c->fused && panels < 16 * machine->threads && a->weight->out % 64 == 0)
+    // Nine panels leave one of two threads idle for a tenth of the time; the last as two halves do not. Where each half
+    // waits for memory as long as the whole, nothing is gained.
+    int32_t waits = !c->fused && (c->dtype != ATTUNE_BF16 || rows <= 3 * ATTUNE_TILE);
+    if (!waits && c->chunks == 1 && panels < 16 * machine->threads && c->columns % 64 == 0)
         c->whole -= panels % machine->threads;
     return rows > 0 ? panels * c->chunks + (panels - c->whole) : 0;
 }

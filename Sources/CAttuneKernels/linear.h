@@ -15,6 +15,12 @@ static inline int32_t attune_even_tile(int64_t left, int64_t most) {
 // Lines of 256 bytes that k of a panel take in the tile's type.
 static inline int64_t attune_panel_lines(int64_t k, int32_t dtype) { return dtype == ATTUNE_F32 ? k : (k + 1) / 2; }
 
+// How many lines a tile asks for with each pair, `tiles` of them fetching `next`: one where that leaves a third of the time to
+// spare, as what the memory is not asked for at once it has not to answer at once.
+static inline int32_t attune_wanted_lines(const attune_wanted *next, const attune_product *product, int64_t tiles) {
+    return 3 * next->bytes <= 2 * tiles * (product->k / 2) * 64 ? 1 : 2;
+}
+
 // Lets a tile fetch its part of `next`, the panel after this one, `tiles` of them being left: as it goes where it can and
 // others follow, else all before it begins. A tile with lines to spare fetches what `machine` expects to be read, unless that is
 // NULL. `list` has room for ATTUNE_WANTED and lives as long as the product.
@@ -22,17 +28,17 @@ static inline void attune_fetch_ahead(
     attune_machine *machine, attune_wanted *next, attune_product *product, int32_t dtype, int64_t tiles,
     attune_wanted *list) {
     product->wanted = NULL;
-    int64_t lines = product->k / 2 * 128, count = 0;
+    int64_t left = product->k / 2 * 64 * product->wanted_lines, count = 0;
     if (next->bytes > 0) {
         int streams = dtype == ATTUNE_BF16 && tiles >= 2;
-        int64_t part = attune_min(next->bytes, streams ? lines : (next->bytes / tiles + 63) / 64 * 64);
+        int64_t part = attune_min(next->bytes, streams ? left : (next->bytes / tiles + 63) / 64 * 64);
         if (streams) list[count++] = (attune_wanted){next->at, part};
         else for (int64_t i = 0; i < part; i += 64) __builtin_prefetch(next->at + i, 0, 2);
         next->at += part;
         next->bytes -= part;
-        lines -= streams ? part : 0;
+        left -= streams ? part : 0;
     }
-    if (machine && dtype == ATTUNE_BF16) count = attune_take_expected(machine, list, count, lines);
+    if (machine && dtype == ATTUNE_BF16) count = attune_take_expected(machine, list, count, left);
     if (count == 0) return;
     // What is being multiplied is there already, so to ask for it costs nothing.
     list[count] = (attune_wanted){product->panel, INT64_MAX / 2};

@@ -145,6 +145,7 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
                                    : expanded + c->panel_stride;
             ahead.bytes = attune_panel_lines(c->kn, c->dtype) * 256;
         }
+        products[0].wanted_lines = attune_wanted_lines(&ahead, &products[0], (end - first + most - 1) / most);
         for (int64_t row = first; row < end;) {
             int32_t rows = attune_even_tile(end - row, most);
             attune_fetch_ahead(NULL, &ahead, &products[0], c->dtype, (end - row + most - 1) / most, wanted);

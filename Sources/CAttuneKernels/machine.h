@@ -27,9 +27,10 @@ typedef struct {
     const void *panel;
     int64_t k;
     int64_t step;  // elements from k to k + 1 in a row, 2·step from pair to pair
-    // A list or NULL: in the first product of a whole panel, tile_bf16 asks for two more of its lines with each pair. What is
-    // listed last has lines enough for the whole tile.
+    // A list or NULL: in the first product of a whole panel, tile_bf16 asks for one or two more of its lines with each pair.
+    // What is listed last has lines enough for the whole tile.
     const attune_wanted *wanted;
+    int32_t wanted_lines;
 } attune_product;
 
 // What one row of attention scores needs to become probabilities.

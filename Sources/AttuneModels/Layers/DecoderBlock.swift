@@ -117,7 +117,6 @@ final class DecoderBlock {
             backend.scatterRows(keys, key, rows: cache.rows)
             backend.scatterRows(values, t.projected[2], rows: cache.rows)
             backend.attention(attended, logSumExp: nil, q: query, k: keys, v: values, pass.segments, shape)
-            cache.pools.expect(block: index + 1, pass.segments)
         } else {
             backend.attention(
                 attended, logSumExp: t[t.own.logSumExp], q: query, k: key, v: t.projected[2], pass.segments, shape)
@@ -125,6 +124,8 @@ final class DecoderBlock {
         add(
             middle, attended, output, group: 1, norm: attentionOutNorm, normInput: t.own.attentionOut,
             rstd: t.own.attentionOutRstd, residual: x, t, pass)
+        // Earlier, and much of it would have left the cache again before it is read.
+        cache?.pools.expect(block: index + 1, pass.segments)
 
         var n2 = middle
         if let mlpNorm, let handle = t.own.mlpNorm, let rstd = t.own.mlpNormRstd {
