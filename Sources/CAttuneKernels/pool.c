@@ -141,14 +141,14 @@ void *attune_scratch(attune_machine *machine, int32_t thread, int32_t slot, int6
 int64_t attune_take_expected(attune_machine *machine, attune_wanted *list, int64_t count, int64_t bytes) {
     struct attune_machine_state *state = machine->state;
     const attune_byte_run *runs = state->workers[0].slots[ATTUNE_SCRATCH_EXPECTED].data;
-    while (count < ATTUNE_WANTED - 1 && bytes >= ATTUNE_EXPECTED_RUN &&
-           atomic_load_explicit(&state->next_expected, memory_order_relaxed) < state->expected) {
-        int64_t place = atomic_fetch_add_explicit(&state->next_expected, 1, memory_order_relaxed);
-        if (place >= state->expected) break;
+    // All at once: the threads take turns at the counter.
+    int64_t most = attune_min(ATTUNE_WANTED - 1 - count, bytes / ATTUNE_EXPECTED_RUN);
+    if (most <= 0 || atomic_load_explicit(&state->next_expected, memory_order_relaxed) >= state->expected) return count;
+    int64_t place = atomic_fetch_add_explicit(&state->next_expected, most, memory_order_relaxed);
+    for (int64_t end = attune_min(place + most, state->expected); place < end; place++) {
         const attune_byte_run *run = runs + place / state->expected_base_count;
         const char *base = state->expected_bases[place % state->expected_base_count];
         list[count++] = (attune_wanted){base + run->offset, run->bytes};
-        bytes -= run->bytes;
     }
     return count;
 }
