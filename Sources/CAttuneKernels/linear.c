@@ -219,10 +219,11 @@ static int64_t plan_few_rows(attune_machine *machine, linear_context *c, const a
     c->chunk_rows = (rows + c->chunks - 1) / attune_max(1, c->chunks);
     c->chunk_rows = (c->chunk_rows + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     c->whole = panels;
-    // Nine panels leave one of two threads idle for a tenth of the time; the last as two halves do not. Where each half
-    // waits for memory as long as the whole, nothing is gained.
-    int32_t waits = !c->fused && (c->dtype != ATTUNE_BF16 || rows <= 3 * ATTUNE_TILE);
-    if (!waits && c->chunks == 1 && panels < 16 * machine->threads && c->columns % 64 == 0)
+    // Nine panels leave one of two threads idle for a tenth of the time; the last as two halves do not. Not where each half
+    // would wait for memory as long as the whole, or make the whole panel again.
+    int32_t in_place = c->dtype == ATTUNE_BF16 && a->weight->kind == ATTUNE_WEIGHT_DENSE && !a->transposed;
+    int32_t pays = c->fused || (in_place && c->chunks == 1 && rows > 3 * ATTUNE_TILE);
+    if (pays && panels < 16 * machine->threads && c->columns % 64 == 0)
         c->whole -= panels % machine->threads;
     return rows > 0 ? panels * c->chunks + (panels - c->whole) : 0;
 }

@@ -98,11 +98,27 @@ async def storm(host, port, count, seed, leaving=0.3):
     return statuses
 
 
+async def fill(host, port):
+    """Writes to every block of the cache once: its memory is taken at the start but becomes resident as it is used."""
+    dice, statuses = random.Random(3), collections.Counter()
+    for _ in range(120):
+        body = json.dumps({"model": "tiny", "prompt": [dice.randrange(3, 6000) for _ in range(1000)], "max_tokens": 1}).encode()
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n"
+                     + f"content-length: {len(body)}\r\n\r\n".encode() + body)
+        statuses[int((await asyncio.wait_for(reader.readline(), 120)).split()[1])] += 1
+        await reader.read()
+        writer.close()
+    return statuses
+
+
 def main():
     flags = ["--served-model-name", "tiny", "--quiet", "--max-num-seqs", "16", "--max-waiting-requests", "24",
              "--kv-cache-memory-bytes", "33554432", "--max-model-len", "1024"]
     with Server(model, *flags) as server:
         host, port = server.url.removeprefix("http://").split(":")
+        filled = asyncio.run(fill(host, int(port)))
+        check(set(filled) == {200}, f"prompts that fill the cache are answered: {dict(filled)}")
         warm = asyncio.run(storm(host, int(port), total // 5, seed=1))
         check(idle(server.url), "idle after the first part")
         before = server.resident()
