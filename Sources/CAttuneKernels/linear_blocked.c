@@ -1,16 +1,16 @@
 // A product of many rows, blocked for the second-level cache (Goto and van de Geijn 2008).
 //
 // The weight's panels are expanded once into memory all threads read, a group of panels and a run of k at a time. An
-// item takes a block of rows, converts it into memory of its thread and multiplies it with a few panels, so that what a
-// tile reads again and again, the panel and the rows, comes from the second-level cache. Where k is cut the sums wait
-// in float32 and go on where they stopped: every element is still one sum over k in rising order.
+// item takes a block of rows, where they lie or converted into memory of its thread, and multiplies it with a few
+// panels, so that what a tile reads again and again, the panel and the rows, comes from the second-level cache. Where k
+// is cut the sums wait in float32 and go on where they stopped: every element is still one sum over k in rising order.
 //
 // Gradients of logits are nearly all nearly zero. Where the caller says what is negligible, a tile leaves out the k whose
 // operands are all smaller (Wijmans et al. 2024, Cut Cross-Entropy).
 #include "linear.h"
 
-#define RUN 768                // of k at most
-#define ROW_BYTES (512 << 10)  // of a converted block of rows
+#define RUN 1536               // of k at most
+#define ROW_BYTES (384 << 10)  // of a block of rows
 #define MOST_ROWS 192          // of a block
 #define PANEL_BYTES (8 << 20)  // of expanded panels
 #define ITEM_PANELS 12        // an item multiplies at most: enough that converting its rows costs one in a hundred
@@ -115,15 +115,18 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
     const attune_linear_arguments *a = c->arguments;
     int64_t first = c->first_row + item % c->blocks * c->block_rows, end = attune_min(first + c->block_rows, c->end_row);
     int64_t panel = item / c->blocks * c->group, panel_end = attune_min(panel + c->group, c->panels);
-    // One cache line more than the row, so that the rows of a tile do not fall into the same sets.
-    int64_t extra_at = padded(c->kn) * c->width;
+    // Rows of the tile's type are multiplied where they lie, unless those of a tile would fall into the same sets of a cache.
+    int rows_lie = a->inp->dtype == c->dtype && a->inp->stride * c->width % 4096 != 0;
+    // Else one cache line more than the row is what keeps them apart.
+    int64_t extra_at = rows_lie ? 0 : padded(c->kn) * c->width;
     int64_t row_stride = extra_at + padded(c->extra) * c->width + 64;
     char *rows_memory = attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, row_stride * c->block_rows);
     uint32_t live[MOST_ROWS];
     for (int64_t row = first; row < end; row++) {
         char *to = rows_memory + (row - first) * row_stride;
-        convert_row(k, c, to, a->inp, row, c->k0, c->kn);
-        if (a->negligible > 0) live[row - first] = live_blocks(c, to, a->negligible);
+        if (!rows_lie) convert_row(k, c, to, a->inp, row, c->k0, c->kn);
+        if (a->negligible > 0)
+            live[row - first] = live_blocks(c, rows_lie ? attune_at(a->inp, row, c->k0) : to, a->negligible);
         if (c->extra > 0) convert_row(k, c, to + extra_at, a->extra_inp, row, 0, c->extra);
     }
     attune_product products[2] = {{.k = c->kn, .step = 1}, {.k = c->extra, .step = 1}};
@@ -150,8 +153,9 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
             int32_t rows = attune_even_tile(end - row, most);
             attune_fetch_ahead(NULL, &ahead, &products[0], c->dtype, (end - row + most - 1) / most, wanted);
             for (int32_t m = 0; m < rows; m++) {
-                products[0].rows[m] = rows_memory + (row - first + m) * row_stride;
-                products[1].rows[m] = rows_memory + (row - first + m) * row_stride + extra_at;
+                char *made = rows_memory + (row - first + m) * row_stride;
+                products[0].rows[m] = rows_lie ? attune_at(a->inp, row + m, c->k0) : made;
+                products[1].rows[m] = made + extra_at;
             }
             // Where the tile's results go, and what is added to them, comes while it is multiplied.
             if (c->is_last) attune_expect_tile(a, row, rows, column);

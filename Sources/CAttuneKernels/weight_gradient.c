@@ -16,6 +16,7 @@ typedef struct {
     int64_t t0, count;   // this run of t
     char *rows;          // f32: [columns/12][count][12]; pairs: the row side turned, [columns][count padded]
     int64_t row_stride;  // of pairs, bytes
+    int64_t whole;       // panels that are one item each; those that follow are cut into `chunks` items of `chunk_rows`
     int64_t chunks, chunk_rows;
 } gradient_context;
 
@@ -102,12 +103,15 @@ static void add_sums(
 static void gradient_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
     const attune_kernels *k = machine->kernels;
     const gradient_context *c = context;
-    int64_t panel = item / c->chunks, chunk = item % c->chunks;
+    int64_t panel = item, first = 0, end = c->row_side->columns;
+    if (item >= c->whole) {
+        panel = c->whole + (item - c->whole) / c->chunks;
+        first = (item - c->whole) % c->chunks * c->chunk_rows;
+        end = attune_min(first + c->chunk_rows, end);
+    }
     int64_t column = panel * 64, n = attune_min(64, c->panel_side->columns - column);
     int32_t width = (int32_t)((n + 15) / 16);
     attune_product product = {.panel = panel_of(machine, c, column, n, thread), .k = c->count, .step = 1};
-    int64_t total = c->row_side->columns;
-    int64_t first = chunk * c->chunk_rows, end = attune_min(first + c->chunk_rows, total);
     int32_t most = c->dtype == ATTUNE_F32 && width <= 2 ? k->tall : ATTUNE_TILE;
     _Alignas(64) float sums[64 * 64];
     // Sixty rows: whole tiles of six and of twelve, inside one square.
@@ -147,9 +151,17 @@ void attune_weight_gradient(
     c.row_side = c.turned ? inp : dout;
     c.panel_side = c.turned ? dout : inp;
     int64_t columns = c.row_side->columns, panels = (c.panel_side->columns + 63) / 64;
+    c.whole = panels;
     c.chunks = 1;
-    if (machine->threads > 1 && panels < 8 * machine->threads)
-        c.chunks = attune_max(1, attune_min((columns + 119) / 120, 8 * machine->threads / panels));
+    if (machine->threads > 1 && panels < 16 * machine->threads) {
+        // Few panels are all cut; else those that would leave threads idle in the last round.
+        c.chunks = attune_min((columns + 119) / 120, 8 * machine->threads / panels);
+        c.whole = 0;
+        if (c.chunks < 2) {
+            c.chunks = attune_max(1, attune_min((columns + 119) / 120, machine->threads));
+            c.whole = panels - panels % machine->threads;
+        }
+    }
     c.chunk_rows = ((columns + c.chunks - 1) / c.chunks + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     c.chunks = (columns + c.chunk_rows - 1) / c.chunk_rows;
     for (c.t0 = 0; c.t0 < dout->rows; c.t0 += c.count) {
@@ -159,7 +171,7 @@ void attune_weight_gradient(
         c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, bytes);
         if (c.dtype == ATTUNE_F32) attune_run(machine, lay_out_item, &c, (columns + SIDE_COLUMNS - 1) / SIDE_COLUMNS);
         else attune_run(machine, turn_columns, &c, (columns + 63) / 64);
-        attune_run(machine, gradient_item, &c, panels * c.chunks);
+        attune_run(machine, gradient_item, &c, c.whole + (panels - c.whole) * c.chunks);
     }
     attune_end(machine);
 }
