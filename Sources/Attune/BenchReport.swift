@@ -31,8 +31,9 @@ public struct MachineLimits: Sendable {
     public let bytesPerSecond: Double
 
     /// Measures both.
-    public init(_ backend: CPUBackend) {
-        operationsPerSecond = backend.measureMultiplyLimit()
+    /// - Parameter type: what is multiplied.
+    public init(_ backend: CPUBackend, _ type: DType) {
+        operationsPerSecond = backend.measureMultiplyLimit(type)
         bytesPerSecond = backend.measureReadLimit()
     }
 

@@ -8,7 +8,7 @@
 #include "avx512_4bit.h"
 #define ROUND_BF16(v) ((H)_mm512_cvtneps_pbh((__m512)(v)))
 #define PAIR_BF16 pair_bf16
-#define MULTIPLY_ROUNDS dot_rounds
+#define MULTIPLY_ROUNDS_BF16 dot_rounds
 #define TILE_4BIT_BF16 tile_4bit_bf16
 
 // Asks for one or two lines of what is wanted; returns the next address.

@@ -16,15 +16,17 @@ static double seconds_now(void) {
 
 typedef struct {
     const float *data;
+    int64_t (*rounds)(float *sink, int64_t rounds);
     _Atomic int64_t operations;
 } limit_context;
 
 static void multiply_limit_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)machine;
     (void)item;
     (void)thread;
     limit_context *c = context;
     float sink[16] = {1, 0};
-    atomic_fetch_add(&c->operations, machine->kernels->multiply_rounds(sink, ROUNDS));
+    atomic_fetch_add(&c->operations, c->rounds(sink, ROUNDS));
 }
 
 static void read_limit_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
@@ -36,11 +38,13 @@ static void read_limit_item(attune_machine *machine, void *context, int64_t item
     atomic_fetch_add(&c->operations, sum < 0);
 }
 
-double attune_multiply_limit(attune_machine *machine) {
+double attune_multiply_limit(attune_machine *machine, int32_t dtype) {
+    const attune_kernels *k = machine->kernels;
+    int pairs = dtype == ATTUNE_BF16 && k->multiply_rounds_bf16;
     attune_begin(machine);
     double best = 0;
     for (int trial = 0; trial < 8; trial++) {
-        limit_context c = {0};
+        limit_context c = {.rounds = pairs ? k->multiply_rounds_bf16 : k->multiply_rounds};
         double start = seconds_now();
         attune_run(machine, multiply_limit_item, &c, 64 * machine->threads);
         double rate = (double)c.operations / (seconds_now() - start);

@@ -78,8 +78,10 @@ struct attune_kernels {
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
 
-    // `rounds` rounds of multiply-add with every operand in a register; returns how many operations that was.
+    // `rounds` rounds of what tile_f32 does with every operand in a register; returns how many operations that was.
     int64_t (*multiply_rounds)(float *sink, int64_t rounds);
+    // The same of tile_bf16, or NULL where there is none.
+    int64_t (*multiply_rounds_bf16)(float *sink, int64_t rounds);
     // Sixteen lanes, summed in one fixed tree.
     float (*dot)(const float *a, const float *b, int64_t n);
     float (*max)(const float *x, int64_t n);

@@ -17,15 +17,16 @@
 #define PAIR_BF16 NULL
 #endif
 
-#ifndef MULTIPLY_ROUNDS
-#define MULTIPLY_ROUNDS multiply_rounds
+#ifndef MULTIPLY_ROUNDS_BF16
+#define MULTIPLY_ROUNDS_BF16 NULL
 #endif
 
 #define VECTOR_TABLE(symbol, label, bf16_tile)                                                                        \
     const attune_kernels symbol = {                                                                                   \
         .name = label, .tall = TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32,                          \
         .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .tile_4bit_bf16 = TILE_4BIT_BF16, .tile_bf16 = bf16_tile,   \
-        .multiply_rounds = MULTIPLY_ROUNDS, .dot = dot, .max = row_max, .finish_rows = finish_rows, .add = row_add,   \
+        .multiply_rounds = multiply_rounds, .multiply_rounds_bf16 = MULTIPLY_ROUNDS_BF16, .dot = dot, .max = row_max, \
+        .finish_rows = finish_rows, .add = row_add,                                                                   \
         .scale = row_scale, .multiply = row_multiply, .multiply_add = multiply_add, .norm = norm,                     \
         .norm_dot = norm_dot, .norm_backward = norm_backward, .rotate = rotate, .gated = gated,                       \
         .gated_backward = gated_backward, .soften = soften, .soften_backward = soften_backward,                       \

@@ -47,6 +47,10 @@ struct Bench: ParsableCommand {
 
     func validate() throws {
         guard shape == nil || model == nil else { throw ValidationError("give --shape or --model, not both") }
+        let shapes = BenchShape.all.map(\.name)
+        if let shape, !shapes.contains(shape) {
+            throw ValidationError("no shape '\(shape)'; give one of \(shapes.joined(separator: ", "))")
+        }
         for (name, value) in [
             ("tokens", tokens ?? 1), ("length", length), ("sequences", sequences ?? 1), ("new-tokens", newTokens),
             ("steps", steps ?? 1),
@@ -74,7 +78,7 @@ struct Bench: ParsableCommand {
         guard let cpu = try machine.makeBackend(largePages: !trains) as? CPUBackend else {
             throw CommandError.unavailable("bench measures processors only; use --device cpu")
         }
-        let limits = { MachineLimits(cpu) }
+        let limits = { MachineLimits(cpu, type) }
         let backend = ProfilingBackend(cpu)
         let name = model ?? shape ?? "smollm2-135m"
         if method == .kernels {

@@ -45,9 +45,9 @@ void attune_machine_destroy(attune_machine *machine);
 int32_t attune_machine_threads(const attune_machine *machine);
 int32_t attune_machine_isa(const attune_machine *machine);
 
-// Floating-point operations a second of all threads with operands in registers, and bytes a second they read from
+// Floating-point operations a second of all threads with operands of a type in registers, and bytes a second they read from
 // `bytes` of memory (0 when it is refused): what this machine can do at most, measured now.
-double attune_multiply_limit(attune_machine *machine);
+double attune_multiply_limit(attune_machine *machine, int32_t dtype);
 double attune_read_limit(attune_machine *machine, int64_t bytes);
 
 // A matrix view. `stride` is elements from row to row.
