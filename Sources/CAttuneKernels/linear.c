@@ -104,7 +104,8 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     int32_t most = c->dtype == ATTUNE_F32 && (width <= 2 || c->direct) ? k->tall : ATTUNE_TILE;
     int64_t next = panel + machine->threads;
     attune_wanted ahead = {NULL, 0}, wanted[ATTUNE_WANTED];
-    if (!a->transposed && !c->direct && !c->fused && panel < c->whole && next * 64 < c->columns && a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
+    if (!a->transposed && !c->direct && !c->fused && panel < c->whole && next * 64 < c->columns &&
+        a->weight->kind <= ATTUNE_WEIGHT_4BIT) {
         ahead.bytes = attune_weight_data_bytes(a->weight->kind, a->weight->dtype, 64, a->weight->in);
         ahead.at = (const char *)a->weight->data + next * ahead.bytes;
     }

@@ -119,15 +119,16 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
     int rows_lie = a->inp->dtype == c->dtype && a->inp->stride * c->width % 4096 != 0;
     // Else one cache line more than the row is what keeps them apart.
     int64_t extra_at = rows_lie ? 0 : padded(c->kn) * c->width;
-    int64_t row_stride = extra_at + padded(c->extra) * c->width + 64;
-    char *rows_memory = attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, row_stride * c->block_rows);
+    int64_t made_stride = extra_at + padded(c->extra) * c->width + 64;
+    char *made = attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, made_stride * c->block_rows);
+    const char *rows_at = rows_lie ? attune_at(a->inp, first, c->k0) : made, *extra_rows = made + extra_at;
+    int64_t row_stride = rows_lie ? a->inp->stride * c->width : made_stride;
     uint32_t live[MOST_ROWS];
-    for (int64_t row = first; row < end; row++) {
-        char *to = rows_memory + (row - first) * row_stride;
-        if (!rows_lie) convert_row(k, c, to, a->inp, row, c->k0, c->kn);
-        if (a->negligible > 0)
-            live[row - first] = live_blocks(c, rows_lie ? attune_at(a->inp, row, c->k0) : to, a->negligible);
-        if (c->extra > 0) convert_row(k, c, to + extra_at, a->extra_inp, row, 0, c->extra);
+    for (int64_t i = 0; i < end - first; i++) {
+        char *to = made + i * made_stride;
+        if (!rows_lie) convert_row(k, c, to, a->inp, first + i, c->k0, c->kn);
+        if (a->negligible > 0) live[i] = live_blocks(c, rows_at + i * row_stride, a->negligible);
+        if (c->extra > 0) convert_row(k, c, to + extra_at, a->extra_inp, first + i, 0, c->extra);
     }
     attune_product products[2] = {{.k = c->kn, .step = 1}, {.k = c->extra, .step = 1}};
     for (; panel < panel_end; panel++) {
@@ -153,9 +154,8 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
             int32_t rows = attune_even_tile(end - row, most);
             attune_fetch_ahead(NULL, &ahead, &products[0], c->dtype, (end - row + most - 1) / most, wanted);
             for (int32_t m = 0; m < rows; m++) {
-                char *made = rows_memory + (row - first + m) * row_stride;
-                products[0].rows[m] = rows_lie ? attune_at(a->inp, row + m, c->k0) : made;
-                products[1].rows[m] = made + extra_at;
+                products[0].rows[m] = rows_at + (row - first + m) * row_stride;
+                products[1].rows[m] = extra_rows + (row - first + m) * made_stride;
             }
             // Where the tile's results go, and what is added to them, comes while it is multiplied.
             if (c->is_last) attune_expect_tile(a, row, rows, column);

@@ -151,16 +151,13 @@ void attune_weight_gradient(
     c.row_side = c.turned ? inp : dout;
     c.panel_side = c.turned ? dout : inp;
     int64_t columns = c.row_side->columns, panels = (c.panel_side->columns + 63) / 64;
-    c.whole = panels;
-    c.chunks = 1;
-    if (machine->threads > 1 && panels < 16 * machine->threads) {
-        // Few panels are all cut; else those that would leave threads idle in the last round.
-        c.chunks = attune_min((columns + 119) / 120, 8 * machine->threads / panels);
-        c.whole = 0;
-        if (c.chunks < 2) {
-            c.chunks = attune_max(1, attune_min((columns + 119) / 120, machine->threads));
-            c.whole = panels - panels % machine->threads;
-        }
+    // Few panels are all cut; of many, those that would leave threads idle in the last round.
+    int64_t most = (columns + 119) / 120;
+    c.chunks = machine->threads > 1 ? attune_min(most, 8 * machine->threads / panels) : 1;
+    c.whole = 0;
+    if (c.chunks < 2) {
+        c.chunks = attune_min(most, machine->threads);
+        c.whole = panels - panels % machine->threads;
     }
     c.chunk_rows = ((columns + c.chunks - 1) / c.chunks + ATTUNE_TALL - 1) / ATTUNE_TALL * ATTUNE_TALL;
     c.chunks = (columns + c.chunk_rows - 1) / c.chunk_rows;

@@ -43,8 +43,9 @@ def calls(client):
         request = dict(model=name, messages=before, tools=row["tools"], temperature=0, max_tokens=100)
         choice = client.chat.completions.create(**request).choices[0]
         # A call that runs into max_tokens is cut anywhere in its arguments, as OpenAI's are; it says so.
-        cut += choice.finish_reason == "length"
-        if choice.message.tool_calls and choice.finish_reason != "length":
+        is_cut = choice.finish_reason == "length"
+        cut += is_cut
+        if choice.message.tool_calls and not is_cut:
             function = choice.message.tool_calls[0].function
             arguments = json.loads(function.arguments)
             check(choice.finish_reason == "tool_calls", "the reason of a call")

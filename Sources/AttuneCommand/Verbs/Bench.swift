@@ -47,9 +47,8 @@ struct Bench: ParsableCommand {
 
     func validate() throws {
         guard shape == nil || model == nil else { throw ValidationError("give --shape or --model, not both") }
-        let shapes = BenchShape.all.map(\.name)
-        if let shape, !shapes.contains(shape) {
-            throw ValidationError("no shape '\(shape)'; give one of \(shapes.joined(separator: ", "))")
+        if let shape {
+            do { _ = try BenchShape.configuration(named: shape) } catch { throw ValidationError("\(error)") }
         }
         for (name, value) in [
             ("tokens", tokens ?? 1), ("length", length), ("sequences", sequences ?? 1), ("new-tokens", newTokens),
