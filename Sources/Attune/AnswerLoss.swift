@@ -26,7 +26,8 @@ extension Answering {
             rows, options: BatchOptions(batchSize: Self.rowsAtOnce, maxLength: limit, shuffles: false))
         var result = AnswerLoss()
         guard plan.batchesPerEpoch > 0 else { return result }
-        let pass = try TrainingPass(model.decoder, capacity: plan.longestBatch, tier: .keepAll, trains: false)
+        let pass = try TrainingPass(
+            model.decoder, capacity: plan.longestBatch(sharesBeginnings: true), tier: .keepAll, trains: false)
         let order = plan.order(epoch: 0)
         for position in 0..<plan.batchesPerEpoch {
             let batch = PrefixLayout(plan.batch(at: position, order: order))

@@ -107,7 +107,7 @@ public final class FineTuning {
         let options = recipe.trainingOptions()
         forecast = MemoryForecast(
             decoder, method: decoder.adapters[Self.adapterName].map { .adapter($0, recipe.quantization) } ?? .full,
-            options: options, tokens: max(plan.longestBatch, evaluationPlan?.longestBatch ?? 0))
+            options: options, size: PassSize(decoder, train: plan, evaluation: evaluationPlan, options: options))
         guard forecast.total <= forecast.machine.total else {
             throw TrainingError(
                 (forecast.warning ?? "the run plans \(MemoryText.words(forecast.total))")

@@ -25,8 +25,8 @@ public struct MemoryForecast: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - decoder: after `prepareTraining`.
-    ///   - tokens: of the longest batch.
-    init(_ decoder: Decoder, method: ModelFacts.Method, options: TrainingOptions, tokens: Int) {
+    ///   - size: of the run's batches.
+    init(_ decoder: Decoder, method: ModelFacts.Method, options: TrainingOptions, size: PassSize) {
         let trained = decoder.trainableParameters
         masters = trained.reduce(0) { $0 + $1.value.byteCount }
         gradients = trained.reduce(0) { $0 + ($1.gradient?.byteCount ?? 0) }
@@ -41,7 +41,8 @@ public struct MemoryForecast: Sendable, Equatable {
         let tier: RecomputeTier = options.gradientCheckpointing ? .recomputeBlocks : .keepAll
         activations =
             ModelFacts(decoder.configuration).memoryPlan(
-                method, computeType: decoder.computeType, tokens: tokens, tier: tier, momentBytes: { _ in 0 }
+                method, computeType: decoder.computeType, tokens: size.capacity, trunk: size.trunk.count, tier: tier,
+                momentBytes: { _ in 0 }
             ).activations
     }
 

@@ -87,8 +87,35 @@ public struct BatchPlan: Sendable {
     /// How many tokens of an epoch are learned.
     public var trainedCount: Int { rows.reduce(0) { $0 + $1.trainedCount } }
 
-    /// The most tokens a batch can have.
-    public var longestBatch: Int { lengths.sorted(by: >).prefix(options.batchSize).reduce(0, +) }
+    /// The most tokens a batch of the first epochs needs computed.
+    ///
+    /// - Parameter sharesBeginnings: whether what all rows begin with is computed once; what only some share is not counted off.
+    public func longestBatch(epochs: Int = 1, sharesBeginnings: Bool = false) -> Int {
+        let beginning = sharesBeginnings ? sharedBeginning.count : 0
+        let off = beginning < PrefixLayout.shortest ? 0 : beginning
+        // What a sequence adds to its batch; the beginning stands once in it.
+        let own = sequences.indices.map { lengths[$0] - off * sequences[$0].count }
+        return off + ((0..<epochs).map { longestSum(own, order(epoch: $0)) }.max() ?? 0)
+    }
+
+    private func longestSum(_ own: [Int], _ order: [Int]) -> Int {
+        stride(from: 0, to: order.count, by: options.batchSize).map { start in
+            order[start..<min(start + options.batchSize, order.count)].reduce(0) { $0 + own[$1] }
+        }.max() ?? 0
+    }
+
+    /// What all rows begin with and none learns from: their longest common beginning before the place from which a row's
+    /// first learned token is predicted.
+    public var sharedBeginning: ArraySlice<Int32> {
+        guard var shared = rows.first?.tokens[...] else { return [] }
+        for row in rows {
+            let first = row.trained.dropFirst().firstIndex(of: true) ?? row.tokens.count
+            shared = shared.prefix(max(0, first - 1))
+            shared = shared.prefix(zip(shared, row.tokens).prefix { $0 == $1 }.count)
+            if shared.isEmpty { break }
+        }
+        return shared
+    }
 
     /// Names the rows and how they share sequences, by content: equal for equal plans, on every machine.
     public var fingerprint: UInt64 {

@@ -4,10 +4,13 @@
 /// Nothing is learned inside a shared stretch, and the token from which the first learned one is predicted stays with its row,
 /// so every target belongs to exactly one row. Since attention is causal and positions are counted along the tree, each row
 /// computes what it computes alone, and the gradient of a shared stretch is the sum of its rows' gradients.
+///
+/// What the rows of several batches all begin with, their trunk, can be computed before them: it is then not among the tokens,
+/// but counts as the first places, which every stretch continues.
 public struct PrefixLayout: Sendable, Equatable {
     /// Tokens that one row or several have at the same place.
     public struct Stretch: Sendable, Equatable {
-        /// Where it lies among the tokens.
+        /// Its places: those of the trunk come first, then the tokens.
         public var range: Range<Int>
         /// What comes before it in its rows, in order.
         public var ancestors: [Range<Int>]
@@ -17,26 +20,38 @@ public struct PrefixLayout: Sendable, Equatable {
         public var rowCount: Int
     }
 
+    /// Places of the trunk.
+    public let trunk: Int
     /// T tokens.
     public private(set) var tokens: [Int32] = []
     /// T targets, as in `Batch`.
     public private(set) var targets: [Int32] = []
     /// The stretches, covering all tokens in order.
     public private(set) var stretches: [Stretch] = []
-    /// Tokens of the batch that need not be computed, because another row's stand for them.
+    /// Tokens of the batch that need not be computed, because another row's or the trunk's stand for them.
     public private(set) var savedTokens = 0
 
     /// Lays a batch out.
-    /// - Parameter minimum: beginnings of fewer tokens are not worth a stretch of their own.
-    public init(_ batch: Batch, minimum: Int = 8) {
+    /// - Parameters:
+    ///   - trunk: how many tokens that all its rows begin with are computed before it; see `BatchPlan.sharedBeginning`.
+    ///   - minimum: beginnings of fewer tokens are not worth a stretch of their own.
+    public init(_ batch: Batch, trunk: Int = 0, minimum: Int = Self.shortest) {
+        self.trunk = trunk
         let rows = batch.rows.map { row in
             let first = batch.targets[row.range].firstIndex { $0 != Batch.ignored } ?? row.range.upperBound - 1
             return Candidate(range: row.range, identity: row.identity, limit: first - row.range.lowerBound)
         }
-        for group in Self.alike(Array(rows.indices), rows, at: 0, batch.tokens) {
-            grow(group, rows, from: 0, comparedTo: 0, ancestors: [], batch, minimum: max(1, minimum))
+        precondition(rows.allSatisfy { $0.limit >= trunk }, "a trunk of \(trunk) tokens is too long for its rows")
+        savedTokens = trunk * rows.count
+        for group in Self.alike(Array(rows.indices), rows, at: trunk, batch.tokens) {
+            grow(
+                group, rows, from: trunk, comparedTo: trunk, ancestors: trunk > 0 ? [0..<trunk] : [], batch,
+                minimum: max(1, minimum))
         }
     }
+
+    /// The shortest beginning that is worth a stretch of its own.
+    public static let shortest = 8
 
     private struct Candidate {
         var range: Range<Int>
@@ -90,7 +105,7 @@ public struct PrefixLayout: Sendable, Equatable {
         var ancestors = ancestors
         if shared - start >= minimum {
             append(first, start..<shared, ancestors, rowCount: members.count, batch)
-            ancestors.append(tokens.count - (shared - start)..<tokens.count)
+            ancestors.append(trunk + tokens.count - (shared - start)..<trunk + tokens.count)
             savedTokens += (members.count - 1) * (shared - start)
             start = shared
         }
@@ -103,10 +118,11 @@ public struct PrefixLayout: Sendable, Equatable {
         _ row: Candidate, _ places: Range<Int>, _ ancestors: [Range<Int>], rowCount: Int, _ batch: Batch
     ) {
         let source = row.range.lowerBound + places.lowerBound..<row.range.lowerBound + places.upperBound
-        let start = tokens.count
+        let start = trunk + tokens.count
         tokens += batch.tokens[source]
         targets += batch.targets[source]
         stretches.append(
-            Stretch(range: start..<tokens.count, ancestors: ancestors, identity: row.identity, rowCount: rowCount))
+            Stretch(
+                range: start..<trunk + tokens.count, ancestors: ancestors, identity: row.identity, rowCount: rowCount))
     }
 }

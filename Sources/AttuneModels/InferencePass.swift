@@ -192,7 +192,7 @@ public final class InferencePass {
             var own = buffers
             own.input = streams[block.index % 2]
             let t = DecoderBlock.Tensors(
-                workspace: workspace, own: own, shared: shared, rows: rows, configuration: model.configuration)
+                workspace: workspace, own: own, shared: shared, rows: 0..<rows, configuration: model.configuration)
             block.forward(
                 workspace[streams[(block.index + 1) % 2], rows: rows], t, rope: model.rope(of: block),
                 cache: cache.map { DecoderBlock.Cache(pools: $0.pools, rows: $0.rows) }, pass)

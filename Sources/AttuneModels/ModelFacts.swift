@@ -83,9 +83,11 @@ public struct ModelFacts: Sendable {
     ///
     /// - Parameters:
     ///   - tokens: of the longest batch.
+    ///   - trunk: of the beginning that all rows share and each step computes once.
     ///   - momentBytes: of the optimizer, for a tensor of so many elements.
     public func memoryPlan(
-        _ method: Method, computeType: DType, tokens: Int, tier: RecomputeTier, momentBytes: (Int) -> Int
+        _ method: Method, computeType: DType, tokens: Int, trunk: Int = 0, tier: RecomputeTier,
+        momentBytes: (Int) -> Int
     ) -> MemoryPlan {
         var shape = PassShape(configuration: configuration, computeType: computeType)
         var plan: MemoryPlan
@@ -120,7 +122,7 @@ public struct ModelFacts: Sendable {
             }
             shape.hasDropout = options.dropout > 0
         }
-        plan.activations = TrainingPass.plan(shape, capacity: tokens, tier: tier, trains: true).byteCount
+        plan.activations = TrainingPass.plan(shape, capacity: tokens, trunk: trunk, tier: tier, trains: true).byteCount
         return plan
     }
 }

@@ -45,10 +45,14 @@ public enum RecomputeTier: String, Sendable, CaseIterable {
 }
 
 /// Forward, loss and backward over batches of up to `capacity` tokens, in memory planned once.
+///
+/// Batches may continue a trunk, tokens that all their texts begin with. It is computed once, before them, and stays in the first
+/// rows of every buffer; each batch has the rows behind it, sees its keys and values, and adds to their gradients; last, the
+/// trunk is taken backward. So the step's gradients are those of batches that each compute the trunk themselves.
 public final class TrainingPass {
     /// The model it runs.
     public let model: Decoder
-    /// The most tokens a batch may have.
+    /// The most tokens a batch may have, the trunk's included.
     public let capacity: Int
     /// Every buffer by name.
     public let plan: WorkspacePlan
@@ -59,14 +63,20 @@ public final class TrainingPass {
     private let head: HeadBuffers
     private let tier: RecomputeTier
     private let trains: Bool
+    private let trunkGradients: [(key: BufferHandle, value: BufferHandle)]
+    private var trunkRows = 0
 
     /// Plans and takes the memory.
     ///
     /// - Parameters:
+    ///   - trunk: the most tokens that `withTrunk` may be given; only where `tier` keeps all.
     ///   - trains: whether there will be a backward pass; without, far less memory is taken.
     /// - Throws: `TensorError.outOfMemory`.
-    public init(_ model: Decoder, capacity: Int, tier: RecomputeTier, trains: Bool) throws(TensorError) {
-        let layout = Layout(PassShape(model), capacity: capacity, tier: tier, trains: trains)
+    public init(
+        _ model: Decoder, capacity: Int, trunk: Int = 0, tier: RecomputeTier, trains: Bool
+    ) throws(TensorError) {
+        precondition(trunk == 0 || tier == .keepAll && trains, "a trunk's keys are not kept")
+        let layout = Layout(PassShape(model), capacity: capacity, trunk: trunk, tier: tier, trains: trains)
         self.model = model
         self.capacity = capacity
         self.tier = tier
@@ -76,12 +86,15 @@ public final class TrainingPass {
         blockBuffers = layout.blocks
         shared = layout.shared
         head = layout.head
+        trunkGradients = layout.trunkGradients
         workspace = try Workspace(layout.plan, on: model.backend)
     }
 
     /// The memory a pass would take, without taking it.
-    static func plan(_ shape: PassShape, capacity: Int, tier: RecomputeTier, trains: Bool) -> WorkspacePlan {
-        Layout(shape, capacity: capacity, tier: tier, trains: trains).plan
+    static func plan(
+        _ shape: PassShape, capacity: Int, trunk: Int, tier: RecomputeTier, trains: Bool
+    ) -> WorkspacePlan {
+        Layout(shape, capacity: capacity, trunk: trunk, tier: tier, trains: trains).plan
     }
 
     private struct Layout {
@@ -90,8 +103,9 @@ public final class TrainingPass {
         var blocks: [BlockBuffers] = []
         let shared: SharedBuffers
         let head: HeadBuffers
+        var trunkGradients: [(key: BufferHandle, value: BufferHandle)] = []
 
-        init(_ pass: PassShape, capacity: Int, tier: RecomputeTier, trains: Bool) {
+        init(_ pass: PassShape, capacity: Int, trunk: Int, tier: RecomputeTier, trains: Bool) {
             let c = pass.configuration
             let type = pass.computeType
             let keepsAll = trains && tier == .keepAll
@@ -117,6 +131,14 @@ public final class TrainingPass {
                 &plan, c, capacity: capacity, type: type, trains: trains, rank: pass.ranks.max() ?? 0,
                 hasDropout: trains && pass.hasDropout)
             head = HeadBuffers(&plan, c, capacity: capacity, type: type, trains: trains)
+            guard trunk > 0 else { return }
+            for index in c.layers.indices {
+                trunkGradients.append(
+                    (
+                        plan.add("block.\(index).trunk.d.key", [trunk, c.kvWidth], .float32),
+                        plan.add("block.\(index).trunk.d.value", [trunk, c.kvWidth], .float32)
+                    ))
+            }
         }
     }
 
@@ -127,6 +149,7 @@ public final class TrainingPass {
     public func evaluate(_ batch: TokenBatch, adapter: String?, lossOptions: CrossEntropyOptions = .init())
         throws(TensorError) -> LossReport
     {
+        precondition(trunkRows == 0, "a batch to measure would take the trunk's place")
         let pass = try forward(batch, adapter: adapter, dropoutKey: nil, noiseAlpha: 0)
         return score(batch, pass, lossOptions, trains: false)
     }
@@ -150,8 +173,36 @@ public final class TrainingPass {
         options.labelSmoothing = labelSmoothing
         options.negligible = negligible
         let report = score(batch, pass, options, trains: true)
-        backward(batch, pass)
+        backward(batch.tokens, pass)
         return report
+    }
+
+    /// Computes a trunk, lets `body` take the batches that continue it, then adds the trunk's gradients.
+    ///
+    /// Segments of these batches name rows of the trunk first and their own behind it. Without dropout and noise, which each
+    /// text would draw for itself.
+    ///
+    /// - Parameter body: calls `forwardBackward`; when it returns `nil` the trunk's gradients are left out.
+    /// - Throws: what `body` throws; `TensorError.outOfMemory` when a rotation table must grow and cannot.
+    public func withTrunk<Result>(
+        _ trunk: [Int32], adapter: String?, _ body: () throws -> Result?
+    ) throws -> Result? {
+        precondition(trunkRows == 0 && !trunk.isEmpty && !trunkGradients.isEmpty, "a trunk that was not planned")
+        let segments = SegmentTable([Segment(rows: trunk.indices)])
+        let batch = TokenBatch(
+            tokens: trunk, targets: trunk.map { _ in TokenBatch.ignored }, segments: segments)
+        let pass = try forward(batch, adapter: adapter, dropoutKey: nil, noiseAlpha: 0)
+        trunkRows = trunk.count
+        defer { trunkRows = 0 }
+        for handles in trunkGradients {
+            for handle in [handles.key, handles.value] {
+                model.backend.zero(workspace[handle, rows: trunk.count])
+            }
+        }
+        guard let result = try body() else { return nil }
+        if let b = shared.backward { model.backend.zero(workspace[b.residual, rows: trunk.count]) }
+        backward(trunk, pass, isTrunk: true)
+        return result
     }
 
     /// The hidden state of every row before the final norm, after `evaluate`; for checks.
@@ -159,22 +210,31 @@ public final class TrainingPass {
         workspace[streams[model.configuration.layerCount % streams.count], rows: rows]
     }
 
-    private func tensors(_ block: Int, rows: Int) -> DecoderBlock.Tensors {
-        DecoderBlock.Tensors(
+    /// Where a batch lies: behind the trunk.
+    private func places(of tokens: [Int32]) -> Range<Int> { trunkRows..<trunkRows + tokens.count }
+
+    private func tensors(_ block: Int, rows: Range<Int>) -> DecoderBlock.Tensors {
+        var t = DecoderBlock.Tensors(
             workspace: workspace, own: blockBuffers[block], shared: shared, rows: rows,
             configuration: model.configuration)
+        if trunkRows > 0 {
+            let handles = trunkGradients[block]
+            t.trunk = .init(
+                key: workspace[handles.key, rows: trunkRows], value: workspace[handles.value, rows: trunkRows])
+        }
+        return t
     }
 
     private func forward(
         _ batch: TokenBatch, adapter: String?, dropoutKey: RandomKey?, noiseAlpha: Float
     ) throws(TensorError) -> Pass {
-        let rows = batch.tokens.count
-        precondition(rows <= capacity, "\(rows) tokens in a pass for \(capacity)")
+        let rows = places(of: batch.tokens)
+        precondition(rows.upperBound <= capacity, "\(rows.upperBound) tokens in a pass for \(capacity)")
         model.activate(adapter)
         try model.coverRopes(batch.segments.longestKeyCount)
         let pass = Pass(
             backend: model.backend, segments: batch.segments, dropoutKey: dropoutKey,
-            adapterRuns: [AdapterRun(rows: 0..<rows, adapter: adapter)],
+            adapterRuns: [AdapterRun(rows: 0..<rows.count, adapter: adapter)],
             droppedInput: shared.dropped.map { workspace[$0, rows: rows] })
         let x = workspace[streams[0], rows: rows]
         model.backend.embed(x, table: model.embedding, ids: batch.tokens, scale: model.embeddingScale)
@@ -206,7 +266,7 @@ public final class TrainingPass {
         var report = LossReport()
         report.rows = batch.targets.indices.filter { batch.targets[$0] != TokenBatch.ignored }.map(Int32.init)
         let total = report.rows.count
-        let rows = batch.tokens.count
+        let rows = places(of: batch.tokens)
         let last = workspace[streams[c.layerCount % streams.count], rows: rows]
         var options = options
         options.logitScale = c.logitScale
@@ -256,9 +316,10 @@ public final class TrainingPass {
         return report
     }
 
-    private func backward(_ batch: TokenBatch, _ pass: Pass) {
+    /// From the gradient of the last stream, in `shared.backward.residual`, down to the lowest parameter.
+    private func backward(_ tokens: [Int32], _ pass: Pass, isTrunk: Bool = false) {
         guard let b = shared.backward else { return }
-        let rows = batch.tokens.count
+        let rows = isTrunk ? tokens.indices : places(of: tokens)
         let lowest = model.lowestTrainedBlock
         for block in model.blocks.reversed() where block.index >= lowest {
             let t = tensors(block.index, rows: rows)
@@ -272,7 +333,7 @@ public final class TrainingPass {
         }
         if let gradient = model.embeddingParameter?.gradient {
             model.backend.embedBackward(
-                gradient, workspace[b.residual, rows: rows], ids: batch.tokens, scale: model.embeddingScale)
+                gradient, workspace[b.residual, rows: rows], ids: tokens, scale: model.embeddingScale)
         }
     }
 }

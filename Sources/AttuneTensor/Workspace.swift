@@ -60,5 +60,8 @@ public final class Workspace: Sendable {
     public subscript(handle: BufferHandle) -> Tensor { tensors[handle.index] }
 
     /// The first `count` rows of a planned buffer.
-    public subscript(handle: BufferHandle, rows count: Int) -> Tensor { tensors[handle.index].rows(0..<count) }
+    public subscript(handle: BufferHandle, rows count: Int) -> Tensor { self[handle, rows: 0..<count] }
+
+    /// Some rows of a planned buffer.
+    public subscript(handle: BufferHandle, rows range: Range<Int>) -> Tensor { tensors[handle.index].rows(range) }
 }

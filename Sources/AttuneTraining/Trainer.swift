@@ -19,7 +19,7 @@ public final class Trainer {
     public internal(set) var progress: TrainingProgress
     /// Moments of the trained parameters.
     public let optimizer: Optimizer
-    /// Tokens read in this sitting that were not computed, because another row of their batch begins alike.
+    /// Tokens read in this sitting that were not computed, because another row of their step begins alike.
     public private(set) var sharedTokens = 0
     let model: Decoder
     let adapter: String?
@@ -30,7 +30,7 @@ public final class Trainer {
     let checkpoints: CheckpointStore?
     let clock = ContinuousClock()
     private let schedule: Schedule
-    private let sharesPrefixes: Bool
+    private let size: PassSize
     private var scaler: LossScaler
     private static let skipLimit = 5
 
@@ -57,13 +57,10 @@ public final class Trainer {
         self.checkpoints = checkpoints
         progress = state
         if case .adapter(let name) = model.trainingMode { adapter = name } else { adapter = nil }
-        let dropout = adapter.flatMap { model.adapters[$0]?.dropout } ?? 0
-        sharesPrefixes = dropout == 0 && options.neftuneAlpha == 0
         guard trainPlan.trainedCount > 0 else {
             throw TrainingError(.badData, "no row has a token to learn; attune data check shows what is in the file")
         }
-        let stepsPerEpoch = (trainPlan.batchesPerEpoch + options.accumulation - 1) / options.accumulation
-        totalSteps = options.maxSteps ?? Int((options.epochs * Double(stepsPerEpoch)).rounded(.up))
+        totalSteps = PassSize.totalSteps(trainPlan, options)
         guard totalSteps > 0 else {
             throw TrainingError(.badRecipe, "num_train_epochs and max_steps leave no step to do; raise one")
         }
@@ -72,8 +69,9 @@ public final class Trainer {
             warmupSteps: options.warmup(totalSteps: totalSteps), totalSteps: totalSteps,
             parameters: options.scheduleParameters, words: options.scheduleWords)
         scaler = LossScaler(isActive: options.scalesLoss, scale: state.lossScale, goodSteps: state.goodSteps)
+        size = PassSize(model, train: trainPlan, evaluation: evaluationPlan, options: options)
         pass = try TrainingPass(
-            model, capacity: max(trainPlan.longestBatch, evaluationPlan?.longestBatch ?? 0),
+            model, capacity: size.capacity, trunk: size.trunk.count,
             tier: options.gradientCheckpointing ? .recomputeBlocks : .keepAll, trains: true)
     }
 
@@ -150,13 +148,21 @@ public final class Trainer {
     /// Gradients of all batches of a step; `nil` when asked to stop.
     private func accumulate(_ batches: [Batch], shouldStop: () -> Bool) throws -> StepSums? {
         model.zeroGradients()
+        guard !size.trunk.isEmpty else { return try accumulate(batches, trunk: 0, shouldStop: shouldStop) }
+        sharedTokens -= size.trunk.count
+        return try pass.withTrunk(size.trunk, adapter: adapter) {
+            try accumulate(batches, trunk: size.trunk.count, shouldStop: shouldStop)
+        }
+    }
+
+    private func accumulate(_ batches: [Batch], trunk: Int, shouldStop: () -> Bool) throws -> StepSums? {
         var sums = StepSums()
         let trained = batches.reduce(0) { $0 + $1.trainedCount }
         let scale = trained == 0 ? 0 : Float(scaler.scale / Double(trained))
         let key = RandomKey(seed: options.seed, step: UInt64(progress.step), stream: 0)
         for batch in batches {
             if shouldStop() { return nil }
-            let tokens = tokenBatch(batch)
+            let tokens = tokenBatch(batch, trunk: trunk)
             let loss = try pass.forwardBackward(
                 tokens, adapter: adapter, gradientScale: scale,
                 labelSmoothing: Float(options.labelSmoothing), key: key, noiseAlpha: Float(options.neftuneAlpha),
@@ -171,9 +177,9 @@ public final class Trainer {
     }
 
     /// A batch with shared beginnings computed once, where that changes nothing: dropout and noise are drawn for each row.
-    private func tokenBatch(_ batch: Batch) -> TokenBatch {
-        guard sharesPrefixes else { return TokenBatch(batch) }
-        let layout = PrefixLayout(batch)
+    private func tokenBatch(_ batch: Batch, trunk: Int) -> TokenBatch {
+        guard size.sharesBeginnings else { return TokenBatch(batch) }
+        let layout = PrefixLayout(batch, trunk: trunk)
         sharedTokens += layout.savedTokens
         return TokenBatch(layout)
     }
@@ -288,11 +294,12 @@ extension TokenBatch {
             segments: SegmentTable(batch.rows.map { Segment(rows: $0.range, identity: $0.identity) }))
     }
 
-    /// A batch whose shared beginnings stand once.
+    /// A batch whose shared beginnings stand once, those of its trunk before it.
     public init(_ layout: PrefixLayout) {
         let segments = layout.stretches.map { stretch in
-            Segment(
-                queries: stretch.range, keys: stretch.ancestors + [stretch.range], identity: stretch.identity)
+            let (start, end) = (stretch.range.lowerBound - layout.trunk, stretch.range.upperBound - layout.trunk)
+            return Segment(
+                queries: start..<end, keys: stretch.ancestors + [stretch.range], identity: stretch.identity)
         }
         self.init(tokens: layout.tokens, targets: layout.targets, segments: SegmentTable(segments))
     }

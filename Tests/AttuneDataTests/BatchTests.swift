@@ -39,13 +39,15 @@ private func row(_ tokens: [Int32], prompt: Int = 0, line: Int = 1) -> TrainingR
             for grouped in [false, true] {
                 let plan = try BatchPlan(
                     rows, options: BatchOptions(batchSize: 4, maxLength: 16, packing: mode, groupsByLength: grouped))
+                var longest = 0
                 for epoch in 0..<3 {
                     let order = plan.order(epoch: epoch)
                     let batches = (0..<plan.batchesPerEpoch).map { plan.batch(at: $0, order: order) }
                     let tokens = batches.flatMap(\.tokens).sorted()
                     #expect(tokens == rows.flatMap(\.tokens).sorted())
-                    #expect(batches.allSatisfy { $0.tokens.count <= plan.longestBatch })
+                    longest = max(longest, batches.map(\.tokens.count).max() ?? 0)
                 }
+                #expect(plan.longestBatch(epochs: 3) == longest)
             }
         }
         let plan = try BatchPlan(rows, options: BatchOptions(batchSize: 4, maxLength: 16, shuffles: false))
@@ -83,6 +85,41 @@ private func row(_ tokens: [Int32], prompt: Int = 0, line: Int = 1) -> TrainingR
         #expect(layout.savedTokens == 6 && layout.stretches[0].rowCount == 3)
         let apart = PrefixLayout(Batch(rows), minimum: 4)
         #expect(apart.tokens == Batch(rows).tokens && apart.targets == Batch(rows).targets && apart.savedTokens == 0)
+    }
+
+    @Test func whatAllRowsBeginWithMayStandBeforeTheBatch() throws {
+        let rows = [
+            row([1, 2, 3, 4, 9], prompt: 4), row([1, 2, 3, 4, 8, 7], prompt: 4), row([1, 2, 3, 5, 6], prompt: 4),
+        ]
+        let plan = try BatchPlan(rows, options: BatchOptions(batchSize: 3, maxLength: 16))
+        #expect(plan.sharedBeginning == [1, 2, 3])
+        let layout = PrefixLayout(Batch(rows), trunk: 3, minimum: 1)
+        #expect(layout.tokens == [4, 9, 4, 8, 7, 5, 6])
+        #expect(layout.stretches.map(\.range) == [3..<5, 5..<8, 8..<10])
+        #expect(layout.stretches.map(\.ancestors) == [[0..<3], [0..<3], [0..<3]])
+        #expect(layout.targets == [-100, 9, -100, 8, 7, -100, 6, -100].suffix(7) && layout.savedTokens == 9)
+        // One row that learns from its second token on ends it there; so does one of another beginning.
+        for (odd, beginning) in [(row([1, 2, 3, 4], prompt: 2), [1]), (row([7, 2, 3, 4], prompt: 3), [])] {
+            let mixed = try BatchPlan(rows + [odd], options: BatchOptions(batchSize: 3, maxLength: 16))
+            #expect(mixed.sharedBeginning == beginning.map { Int32($0) }[...])
+        }
+        let whole = try BatchPlan([row([5, 6, 7])], options: BatchOptions(batchSize: 3, maxLength: 16))
+        #expect(whole.sharedBeginning == [])
+        let wrapped = try BatchPlan(rows, options: BatchOptions(batchSize: 1, maxLength: 4, packing: .wrapped))
+        #expect(wrapped.sharedBeginning == [])
+    }
+
+    /// Beginnings that all rows share are counted once a batch, exactly; those that some share not at all.
+    @Test func theLongestBatchIsWhatHasToBeComputed() throws {
+        let opening = (0..<10).map { Int32($0) }
+        let rows = (0..<9).map { place in
+            row(opening + (0..<2 + place % 4).map { Int32(20 + place + $0) }, prompt: 11)
+        }
+        let plan = try BatchPlan(rows, options: BatchOptions(batchSize: 4, maxLength: 64))
+        let order = plan.order(epoch: 0)
+        let batches = (0..<plan.batchesPerEpoch).map { plan.batch(at: $0, order: order) }
+        #expect(plan.longestBatch() == batches.map(\.tokens.count).max())
+        #expect(plan.longestBatch(sharesBeginnings: true) == batches.map { PrefixLayout($0).tokens.count }.max())
     }
 
     @Test func beginningsFormATree() throws {

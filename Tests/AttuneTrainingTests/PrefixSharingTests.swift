@@ -40,6 +40,24 @@ import Testing
             })
     }
 
+    private func trained(_ family: String, full: Bool) throws -> (model: Decoder, adapter: String?) {
+        let model = try model(family)
+        if full {
+            try model.prepareTraining(.full)
+            return (model, nil)
+        }
+        var options = LoRAOptions(targets: .allLinear)
+        options.usesDoRA = family == "llama"
+        try model.attach("a", options, seed: 2)
+        try model.prepareTraining(.adapter("a"))
+        for parameter in model.trainableParameters where parameter.isLoRAB {
+            let noise = Philox(RandomKey(seed: 1, step: 0, stream: 3)).normals(parameter.value.count)
+            model.backend.copy(parameter.value, try Tensor(noise.map { $0 * 0.1 }, shape: parameter.value.shape))
+        }
+        try model.refreshAfterStep()
+        return (model, "a")
+    }
+
     private func gradients(
         _ model: Decoder, _ batch: TokenBatch, adapter: String?, tier: RecomputeTier
     ) throws -> (loss: Double, gradients: [[Float]]) {
@@ -64,23 +82,7 @@ import Testing
         let layout = PrefixLayout(batch)
         #expect(layout.savedTokens > 40)
         for full in [true, false] {
-            let model = try model(family)
-            var adapter: String?
-            if full {
-                try model.prepareTraining(.full)
-            } else {
-                var options = LoRAOptions(targets: .allLinear)
-                options.usesDoRA = family == "llama"
-                try model.attach("a", options, seed: 2)
-                try model.prepareTraining(.adapter("a"))
-                for parameter in model.trainableParameters where parameter.isLoRAB {
-                    let noise = Philox(RandomKey(seed: 1, step: 0, stream: 3)).normals(parameter.value.count)
-                    model.backend.copy(
-                        parameter.value, try Tensor(noise.map { $0 * 0.1 }, shape: parameter.value.shape))
-                }
-                try model.refreshAfterStep()
-                adapter = "a"
-            }
+            let (model, adapter) = try trained(family, full: full)
             let apart = try gradients(model, TokenBatch(batch), adapter: adapter, tier: tier)
             let shared = try gradients(model, TokenBatch(layout), adapter: adapter, tier: tier)
             #expect(abs(apart.loss - shared.loss) < 1e-4 * apart.loss, "\(full)")
@@ -93,6 +95,56 @@ import Testing
                     return Segment(rows: segment.queries, identity: segment.identity)
                 })
             #expect(worst(try gradients(model, wrong, adapter: adapter, tier: tier).gradients, apart.gradients) > 1e-2)
+        }
+    }
+
+    /// Two batches of a step whose rows all begin with the same nine tokens.
+    private func batches() -> (trunk: [Int32], batches: [Batch]) {
+        let rows = batch().rows.indices.filter { $0 != 3 }.map { place in
+            let row = batch().rows[place]
+            let tokens = Array(batch().tokens[row.range])
+            return TrainingRow(
+                tokens: tokens, trained: tokens.indices.map { $0 >= tokens.count - 3 }, source: row.source)
+        }
+        return (Array(rows[0].tokens[..<9]), [Batch(rows[..<3]), Batch(rows[3...])])
+    }
+
+    private func gradients(
+        _ model: Decoder, trunk: [Int32], _ batches: [TokenBatch], adapter: String?, takesTrunkBack: Bool = true
+    ) throws -> [[Float]] {
+        model.zeroGradients()
+        let pass = try TrainingPass(model, capacity: 64, trunk: trunk.count, tier: .keepAll, trains: true)
+        let body = { () throws -> Bool? in
+            for batch in batches {
+                _ = try pass.forwardBackward(
+                    batch, adapter: adapter, gradientScale: 1 / 16, labelSmoothing: 0.1,
+                    key: RandomKey(seed: 0, step: 0, stream: 0), noiseAlpha: 0)
+            }
+            return takesTrunkBack ? true : nil
+        }
+        // Twice, so that nothing of a step may stay behind.
+        for _ in 0..<2 {
+            model.zeroGradients()
+            _ = try trunk.isEmpty ? body() : pass.withTrunk(trunk, adapter: adapter, body)
+        }
+        return model.trainableParameters.map { $0.gradient?.floats() ?? [] }
+    }
+
+    @Test(arguments: families) func batchesContinueATrunk(family: String) throws {
+        let (trunk, batches) = batches()
+        let layouts = batches.map { PrefixLayout($0, trunk: trunk.count, minimum: 2) }
+        #expect(layouts.contains { $0.stretches.contains { $0.ancestors.count > 1 } }, "a tree behind the trunk")
+        for full in [true, false] {
+            let (model, adapter) = try trained(family, full: full)
+            let apart = try gradients(model, trunk: [], batches.map { TokenBatch($0) }, adapter: adapter)
+            let continued = layouts.map { TokenBatch($0) }
+            let shared = try gradients(model, trunk: trunk, continued, adapter: adapter)
+            #expect(worst(shared, apart) < 2e-4, "\(full)")
+            // The comparison notices other tokens, and a trunk that is not taken back.
+            let other = trunk.dropLast() + [trunk[8] + 1]
+            #expect(worst(try gradients(model, trunk: Array(other), continued, adapter: adapter), apart) > 1e-2)
+            let half = try gradients(model, trunk: trunk, continued, adapter: adapter, takesTrunkBack: false)
+            #expect(worst(half, apart) > 1e-2)
         }
     }
 }

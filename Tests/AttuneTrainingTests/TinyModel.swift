@@ -51,13 +51,14 @@ struct TinyModel: DecoderSource {
         }
     }
 
-    /// Rows that can be learned: letters, a mark, and the same letters 20 higher.
-    static func rows(_ count: Int, from first: Int = 0) -> [TrainingRow] {
+    /// Rows that can be learned: an opening that all have, letters, a mark, and the same letters 20 higher.
+    static func rows(_ count: Int, from first: Int = 0, opening: Int = 0) -> [TrainingRow] {
         (first..<first + count).map { index in
             let draws = numbers(UInt64(1000 + index), 8)
             let letters = draws[1..<(3 + Int(draws[0] * 5))].map { Int32(3 + Int($0 * 16)) }
-            let tokens = [1] + letters + [60] + letters.map { $0 + 20 } + [2]
-            let trained = tokens.indices.map { $0 >= letters.count + 2 }
+            let tokens =
+                [1] + (0..<opening).map { Int32(61 + $0 % 17) } + letters + [60] + letters.map { $0 + 20 } + [2]
+            let trained = tokens.indices.map { $0 >= opening + letters.count + 2 }
             return TrainingRow(tokens: tokens, trained: trained, source: RowSource(file: "tiny.jsonl", line: index + 1))
         }
     }

@@ -78,6 +78,64 @@ import Testing
         #expect(abs(sessions[3].losses[1] - sessions[0].losses[1]) > 1e-3, "nine rows a step are another run")
     }
 
+    /// What all rows begin with is computed once a step, however its rows are cut into batches.
+    @Test(arguments: TinyRun.Part.allCases) func aStepComputesItsBeginningOnce(_ part: TinyRun.Part) throws {
+        let run = TinyRun(part).changed {
+            $0.rows = TinyModel.rows(24, opening: 40)
+            $0.options.optimizer = .sgd
+            $0.options.learningRate = 0.05
+            $0.options.maxSteps = 6
+        }
+        func session(
+            _ batch: Int, _ accumulation: Int, _ change: (inout TinyRun) -> Void = { _ in }
+        ) throws -> TinySession {
+            let session = try run.changed {
+                $0.batches.batchSize = batch
+                $0.options.accumulation = accumulation
+                change(&$0)
+            }.session()
+            try session.run()
+            return session
+        }
+        let whole = try session(8, 1)
+        #expect(whole.trainer.sharedTokens == 6 * 7 * 41)
+        for (batch, accumulation) in [(1, 8), (2, 4)] {
+            let cut = try session(batch, accumulation)
+            #expect(cut.trainer.sharedTokens == 6 * 7 * 41)
+            for (a, b) in zip(whole.losses, cut.losses) { #expect(abs(a - b) <= 1e-5 * a) }
+            for (mine, its) in zip(whole.model.trainableParameters, cut.model.trainableParameters) {
+                let (a, b) = (mine.value.floats(), its.value.floats())
+                let largest = a.map(abs).max() ?? 0
+                #expect(zip(a, b).allSatisfy { abs($0 - $1) <= 1e-5 * largest }, "\(mine.name)")
+            }
+        }
+        // Where it would change something, or its keys are not kept, every row computes its own.
+        let checkpointing = try session(1, 8) { $0.options.gradientCheckpointing = true }
+        #expect(checkpointing.trainer.sharedTokens == 0)
+        for (a, b) in zip(whole.losses, checkpointing.losses) { #expect(abs(a - b) <= 1e-5 * a) }
+        #expect(try session(1, 8) { $0.options.neftuneAlpha = 5 }.trainer.sharedTokens == 0)
+    }
+
+    @Test func passesAreAsLargeAsTheirBatches() throws {
+        let run = TinyRun(.lora)
+        let model = try run.makeModel()
+        let rows = TinyModel.rows(24, opening: 40)
+        let plan = try BatchPlan(rows, options: BatchOptions(batchSize: 3, maxLength: 64))
+        var options = run.options
+        options.accumulation = 8
+        options.maxSteps = 1
+        let size = PassSize(model, train: plan, evaluation: nil, options: options)
+        #expect(size.trunk == Array(rows[0].tokens[..<41]))
+        let largest = (0..<plan.batchesPerEpoch).map {
+            plan.batch(at: $0, order: plan.order(epoch: 0)).tokens.count - 2 * 41
+        }
+        #expect(size.capacity == largest.max())
+        options.accumulation = 3
+        #expect(PassSize(model, train: plan, evaluation: nil, options: options).trunk.isEmpty, "82 tokens a step")
+        let loose = try BatchPlan([rows[0]] + TinyModel.rows(4), options: BatchOptions(batchSize: 5, maxLength: 64))
+        #expect(PassSize(model, train: loose, evaluation: nil, options: options).capacity == loose.longestBatch())
+    }
+
     /// Losses of rows by their identity, in one pass with dropout and noise.
     private func losses(
         _ batches: [[TrainingRow]], step: UInt64 = 3, part: TinyRun.Part = .lora, dtype: DType = .float32

@@ -61,8 +61,17 @@ final class DecoderBlock {
         let workspace: Workspace
         let own: BlockBuffers
         let shared: SharedBuffers
-        let rows: Int
+        /// Those before them are the trunk's, whose keys and values the batch may see.
+        var rows: Range<Int>
         let configuration: DecoderConfiguration
+        /// While batches continue a trunk.
+        var trunk: TrunkGradients?
+        /// With the trunk before them.
+        var fromTrunk: Tensors {
+            var all = self
+            all.rows = 0..<rows.upperBound
+            return all
+        }
 
         subscript(handle: BufferHandle) -> Tensor { workspace[handle, rows: rows] }
         func optional(_ handle: BufferHandle?) -> Tensor? { handle.map { self[$0] } }
@@ -85,6 +94,12 @@ final class DecoderBlock {
         }
 
         func plain(_ group: Int) -> [Tensor] { own.plain[group].map { self[$0] } }
+    }
+
+    /// The gradients of a trunk's keys and values, each float32 [trunk, KV·d], summed over the batches that continue it.
+    struct TrunkGradients {
+        let key: Tensor
+        let value: Tensor
     }
 
     /// Keys and values of earlier tokens: whole pools, and the row of each new token.
@@ -118,8 +133,9 @@ final class DecoderBlock {
             backend.scatterRows(values, t.projected[2], rows: cache.rows)
             backend.attention(attended, logSumExp: nil, q: query, k: keys, v: values, pass.segments, shape)
         } else {
+            let (keys, values) = keysAndValues(t.fromTrunk)
             backend.attention(
-                attended, logSumExp: t[t.own.logSumExp], q: query, k: key, v: t.projected[2], pass.segments, shape)
+                attended, logSumExp: t[t.own.logSumExp], q: query, k: keys, v: values, pass.segments, shape)
         }
         add(
             middle, attended, output, group: 1, norm: attentionOutNorm, normInput: t.own.attentionOut,
@@ -183,6 +199,8 @@ final class DecoderBlock {
         return (t.projected[0], t.projected[1])
     }
 
+    private func keysAndValues(_ t: Tensors) -> (keys: Tensor, values: Tensor) { (rotatedViews(t).key, t.projected[2]) }
+
     /// One row a head when heads are normalized by themselves.
     private func heads(_ x: Tensor) -> Tensor {
         guard configuration.queryKeyNorm == .perHead else { return x }
@@ -239,11 +257,16 @@ final class DecoderBlock {
         let projectedGradients = t.parts(b.query, b.key, b.value)
         let dquery = projectedGradients[0]
         let dkey = projectedGradients[1]
-        let (query, key) = rotatedViews(t)
+        let all = t.fromTrunk
+        let gradients = all.parts(b.query, b.key, b.value)
+        let (keys, values) = keysAndValues(all)
         backend.attentionBackward(
-            dq: dquery, dk: dkey, dv: projectedGradients[2], dattended, out: attended,
-            logSumExp: t[t.own.logSumExp], q: query, k: key, v: t.projected[2], pass.segments,
-            configuration.attentionShape(index))
+            dq: dquery, dk: gradients[1], dv: gradients[2], dattended, out: attended, logSumExp: t[t.own.logSumExp],
+            q: rotatedViews(t).query, k: keys, v: values, pass.segments, configuration.attentionShape(index))
+        if let trunk = t.trunk {
+            exchange(trunk.key, gradients[1], t.rows, backend)
+            exchange(trunk.value, gradients[2], t.rows, backend)
+        }
         if let rope {
             for d in [dquery, dkey] { rope.turn(d, positions: pass.segments.positions, inverse: true, backend) }
         }
@@ -265,6 +288,19 @@ final class DecoderBlock {
             qkv.backward(
                 needsInput ? dx : nil, douts, n1, lowRank: lowRank0, lowRankGradient: low, plain: t.plain(0),
                 scratch: masked, residual: dx, pass)
+        }
+    }
+
+    /// A batch adds its gradient of the trunk's keys (or values) to `sums`; the trunk, which comes last, takes them all.
+    ///
+    /// - Parameters:
+    ///   - sums: float32 [trunk, KV·d].
+    ///   - gradient: [rows and those before them, KV·d].
+    private func exchange(_ sums: Tensor, _ gradient: Tensor, _ rows: Range<Int>, _ backend: any Backend) {
+        if rows.lowerBound > 0 {
+            backend.add(sums, sums, gradient.rows(0..<sums.rows), scale: 1)
+        } else {
+            backend.add(gradient, gradient, sums, scale: 1)
         }
     }
 
