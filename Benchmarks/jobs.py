@@ -42,11 +42,12 @@ def make_jobs(options, folder, rows, text):
                       "--accumulation", accumulation, "--length", length, "--steps", steps, "--work", options.work)
         return theirs, bench(method, "--tokens", batch * length, "--length", length, "--steps", steps, dtype=dtype)
 
-    def tuning(batch, steps):
+    def tuning(batch, steps, accumulation=1):
         """A whole run of `attune train` on instruction rows."""
         return [options.attune, "train", "--model", folder, "--data", rows, "--method", "lora", "--dtype", "bfloat16",
                 "--prompt-template", "text", "--r", "16", "--lora-alpha", "32", "--learning-rate", "1e-4",
-                "--per-device-train-batch-size", str(batch), "--max-steps", str(steps + 1), "--save-strategy", "no",
+                "--per-device-train-batch-size", str(batch), "--gradient-accumulation-steps", str(accumulation),
+                "--max-steps", str(steps + 1), "--save-strategy", "no",
                 "--output-dir", os.path.join(options.work, "attune"), *threads, "--json"]
 
     def trl(batch, steps, *more):
@@ -79,6 +80,8 @@ def make_jobs(options, folder, rows, text):
             "TRL + PEFT + bitsandbytes", (*HUGGING_FACE, "bitsandbytes"), *training("qlora", "bfloat16")),
         "instruct": Job(
             "TRL + PEFT, padded or packed", HUGGING_FACE, [padded, packed], tuning(instructions, steps)),
+        "instruct-8": Job(
+            "TRL + PEFT, padded or packed", HUGGING_FACE, [padded, packed], tuning(8, steps, instructions // 8)),
         "full-bf16": Job("transformers Trainer", HUGGING_FACE, *training("full", "bfloat16")),
         "prefill": Job(
             "llama.cpp", LLAMA,

@@ -106,8 +106,8 @@ public final class FineTuning {
         try decoder.prepareTraining(recipe.trainingMode(adapter: Self.adapterName))
         let options = recipe.trainingOptions()
         forecast = MemoryForecast(
-            decoder, method: decoder.adapters[Self.adapterName].map { .adapter($0, recipe.quantization) } ?? .full,
-            options: options, size: PassSize(decoder, train: plan, evaluation: evaluationPlan, options: options))
+            decoder, options: options,
+            size: PassSize(decoder, train: plan, evaluation: evaluationPlan, options: options))
         guard forecast.total <= forecast.machine.total else {
             throw TrainingError(
                 (forecast.warning ?? "the run plans \(MemoryText.words(forecast.total))")

@@ -26,7 +26,7 @@ public struct MemoryForecast: Sendable, Equatable {
     /// - Parameters:
     ///   - decoder: after `prepareTraining`.
     ///   - size: of the run's batches.
-    init(_ decoder: Decoder, method: ModelFacts.Method, options: TrainingOptions, size: PassSize) {
+    init(_ decoder: Decoder, options: TrainingOptions, size: PassSize) {
         let trained = decoder.trainableParameters
         masters = trained.reduce(0) { $0 + $1.value.byteCount }
         gradients = trained.reduce(0) { $0 + ($1.gradient?.byteCount ?? 0) }
@@ -39,11 +39,8 @@ public struct MemoryForecast: Sendable, Equatable {
         let embedding = trained.first { $0.name == "model.embed_tokens.weight" }?.value.byteCount ?? 0
         weights = decoder.weightByteCount - embedding
         let tier: RecomputeTier = options.gradientCheckpointing ? .recomputeBlocks : .keepAll
-        activations =
-            ModelFacts(decoder.configuration).memoryPlan(
-                method, computeType: decoder.computeType, tokens: size.capacity, trunk: size.trunk.count, tier: tier,
-                momentBytes: { _ in 0 }
-            ).activations
+        activations = TrainingPass.byteCount(
+            decoder, capacity: size.capacity, trunk: size.trunk.count, tier: tier)
     }
 
     /// The sentence for a plan beyond what is free; `nil` when it fits.

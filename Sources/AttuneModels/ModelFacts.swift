@@ -83,11 +83,9 @@ public struct ModelFacts: Sendable {
     ///
     /// - Parameters:
     ///   - tokens: of the longest batch.
-    ///   - trunk: of the beginning that all rows share and each step computes once.
     ///   - momentBytes: of the optimizer, for a tensor of so many elements.
     public func memoryPlan(
-        _ method: Method, computeType: DType, tokens: Int, trunk: Int = 0, tier: RecomputeTier,
-        momentBytes: (Int) -> Int
+        _ method: Method, computeType: DType, tokens: Int, tier: RecomputeTier, momentBytes: (Int) -> Int
     ) -> MemoryPlan {
         var shape = PassShape(configuration: configuration, computeType: computeType)
         var plan: MemoryPlan
@@ -95,6 +93,7 @@ public struct ModelFacts: Sendable {
         switch method {
         case .full:
             let count = parameterCount
+            shape.trainsHead = true
             plan = MemoryPlan(
                 weights: weightBytes(computeType), masters: 4 * count, gradients: 4 * count,
                 moments: tensors.reduce(0) { $0 + momentBytes($1.count) }, activations: 0)
@@ -122,7 +121,7 @@ public struct ModelFacts: Sendable {
             }
             shape.hasDropout = options.dropout > 0
         }
-        plan.activations = TrainingPass.plan(shape, capacity: tokens, trunk: trunk, tier: tier, trains: true).byteCount
+        plan.activations = TrainingPass.plan(shape, capacity: tokens, trunk: 0, tier: tier, trains: true).byteCount
         return plan
     }
 }

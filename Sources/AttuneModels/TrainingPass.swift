@@ -90,6 +90,11 @@ public final class TrainingPass {
         workspace = try Workspace(layout.plan, on: model.backend)
     }
 
+    /// The memory the same pass would take.
+    public static func byteCount(_ model: Decoder, capacity: Int, trunk: Int, tier: RecomputeTier) -> Int {
+        plan(PassShape(model), capacity: capacity, trunk: trunk, tier: tier, trains: true).byteCount
+    }
+
     /// The memory a pass would take, without taking it.
     static func plan(
         _ shape: PassShape, capacity: Int, trunk: Int, tier: RecomputeTier, trains: Bool
@@ -130,7 +135,8 @@ public final class TrainingPass {
             shared = SharedBuffers(
                 &plan, c, capacity: capacity, type: type, trains: trains, rank: pass.ranks.max() ?? 0,
                 hasDropout: trains && pass.hasDropout)
-            head = HeadBuffers(&plan, c, capacity: capacity, type: type, trains: trains)
+            head = HeadBuffers(
+                &plan, c, capacity: capacity, type: type, trains: trains, trainsHead: pass.trainsHead)
             guard trunk > 0 else { return }
             for index in c.layers.indices {
                 trunkGradients.append(
@@ -347,6 +353,8 @@ struct PassShape {
     /// Whether each kind has magnitudes.
     var doRA = [false, false, false, false]
     var hasDropout = false
+    /// Whether the head has a gradient of its own.
+    var trainsHead = false
 
     init(configuration: DecoderConfiguration, computeType: DType) {
         self.configuration = configuration
@@ -357,6 +365,7 @@ struct PassShape {
         self.init(configuration: model.configuration, computeType: model.computeType)
         ranks = model.widestLowRank()
         doRA = model.usesDoRA()
+        trainsHead = model.head.master?.gradient != nil
         hasDropout = model.blocks.flatMap(\.groups).flatMap(\.adapters.values).contains { $0.dropout > 0 }
     }
 }
@@ -376,11 +385,17 @@ struct HeadBuffers {
     /// Rows the head works on at a time.
     let chunk: Int
 
-    /// Logits of a chunk take about this many bytes: enough rows for the multiply to run at full rate.
+    /// Logits of a chunk take no more than about this many bytes.
     private static let budget = 160 << 20
+    /// Enough rows for products with the head to run at full rate. Its gradient would gain from more.
+    private static let enough = 256
 
-    init(_ plan: inout WorkspacePlan, _ c: DecoderConfiguration, capacity: Int, type: DType, trains: Bool) {
-        chunk = min(capacity, max(32, Self.budget / (c.vocabularySize * (4 + type.byteWidth))))
+    init(
+        _ plan: inout WorkspacePlan, _ c: DecoderConfiguration, capacity: Int, type: DType, trains: Bool,
+        trainsHead: Bool
+    ) {
+        let most = max(32, Self.budget / (c.vocabularySize * (4 + type.byteWidth)))
+        chunk = min(capacity, trainsHead ? most : min(most, Self.enough))
         gathered = plan.add("head.gathered", [capacity, c.hiddenSize], type)
         normed = plan.add("head.normed", [capacity, c.hiddenSize], type)
         rstd = plan.add("head.rstd", [capacity, 1], .float32)

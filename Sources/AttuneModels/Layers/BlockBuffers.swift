@@ -4,8 +4,7 @@ import AttuneTensor
 struct BlockBuffers {
     /// [T, D] the residual stream entering the block.
     var input: BufferHandle
-    /// [T, D], [T]: the norm before attention; absent where the family has none.
-    let attentionNorm: BufferHandle?
+    /// [T] of the norm before attention; absent where the family has none. The norm itself is made again for the backward pass.
     let attentionNormRstd: BufferHandle?
     /// [T, (H + 2·KV)·d] when fused, else [T, H·d]: projected, and rotated in place unless normalized first.
     let query: BufferHandle
@@ -25,8 +24,7 @@ struct BlockBuffers {
     let attentionOutRstd: BufferHandle?
     /// [T, D] the residual stream between attention and MLP.
     let middle: BufferHandle
-    /// [T, D], [T]: the norm before the MLP.
-    let mlpNorm: BufferHandle?
+    /// [T] of the norm before the MLP.
     let mlpNormRstd: BufferHandle?
     /// [T, 2·F]: gate, then up.
     let gateUp: BufferHandle
@@ -57,7 +55,6 @@ struct BlockBuffers {
         let perHead = c.queryKeyNorm == .perHead
 
         self.input = input
-        attentionNorm = normsBefore ? add("attention.norm", d) : nil
         attentionNormRstd = normsBefore ? statistic("attention.norm.rstd") : nil
         query = add(c.isFused ? "attention.qkv" : "attention.query", c.isFused ? q + 2 * kv : q)
         key = c.isFused ? nil : add("attention.key", kv)
@@ -71,7 +68,6 @@ struct BlockBuffers {
         attentionOut = normsAfter ? add("attention.out", d) : nil
         attentionOutRstd = normsAfter ? statistic("attention.out.rstd") : nil
         middle = add("middle", d)
-        mlpNorm = normsBefore ? add("mlp.norm", d) : nil
         mlpNormRstd = normsBefore ? statistic("mlp.norm.rstd") : nil
         gateUp = add("mlp.gate_up", 2 * c.intermediateSize)
         mlpOut = normsAfter ? add("mlp.out", d) : nil
@@ -98,7 +94,8 @@ struct BlockBuffers {
 struct SharedBuffers {
     /// [T, F] the activated gate times up.
     let hidden: BufferHandle
-    /// [T, D] for outputs a norm follows, and for the backward pass.
+    /// [T, D] for a sub-layer's normalized input, until its first projections have read it, then for its output where a norm
+    /// follows that, and in the backward pass for its gradient.
     let wide: BufferHandle
     /// [T, max(D, F, H·d)] for dropped-out inputs; present with dropout.
     let dropped: BufferHandle?

@@ -118,11 +118,7 @@ final class DecoderBlock {
         let x = t[t.own.input]
         let middle = t[t.own.middle]
 
-        var n1 = x
-        if let attentionNorm, let handle = t.own.attentionNorm, let rstd = t.own.attentionNormRstd {
-            n1 = t[handle]
-            attentionNorm.forward(n1, rstd: t[rstd], x, backend)
-        }
+        let n1 = normalized(x, attentionNorm, rstd: t.own.attentionNormRstd, t, backend)
         qkv.forward(t.projectionOuts, n1, lowRank: t.optional(t.own.lowRank[0]), plain: t.plain(0), pass)
         let (query, key) = rotated(t, rope: rope, pass)
         let attended = t[t.own.attended]
@@ -143,11 +139,7 @@ final class DecoderBlock {
         // Earlier, and much of it would have left the cache again before it is read.
         cache?.pools.expect(block: index + 1, pass.segments)
 
-        var n2 = middle
-        if let mlpNorm, let handle = t.own.mlpNorm, let rstd = t.own.mlpNormRstd {
-            n2 = t[handle]
-            mlpNorm.forward(n2, rstd: t[rstd], middle, backend)
-        }
+        let n2 = normalized(middle, mlpNorm, rstd: t.own.mlpNormRstd, t, backend)
         let hidden = t[t.shared.hidden]
         let lowRank = t.optional(t.own.lowRank[2])
         if configuration.isFused {
@@ -161,6 +153,16 @@ final class DecoderBlock {
         add(
             out, hidden, down, group: 3, norm: mlpOutNorm, normInput: t.own.mlpOut, rstd: t.own.mlpOutRstd,
             residual: middle, t, pass)
+    }
+
+    /// The norm before a sub-layer, in the shared buffer; its input where the family has none.
+    private func normalized(
+        _ inp: Tensor, _ norm: RMSNorm?, rstd: BufferHandle?, _ t: Tensors, _ backend: any Backend
+    ) -> Tensor {
+        guard let norm, let rstd else { return inp }
+        let out = t[t.shared.wide]
+        norm.forward(out, rstd: t[rstd], inp, backend)
+        return out
     }
 
     /// `out = residual + c·norm(group(inp))`.
@@ -234,7 +236,9 @@ final class DecoderBlock {
             scratch: masked, scale: mlpOutNorm == nil ? configuration.residualScale : 1, pass)
         backend.gatedActivationBackward(
             dgate: t.gate, dup: t.up, out: nil, dhidden, gate: t.gate, up: t.up, configuration.activation)
-        let n2 = t.optional(t.own.mlpNorm) ?? middle
+        // Read for gradients of weights and adapters alone.
+        let n2 =
+            gateUp.needsInput(pass) ? normalized(middle, mlpNorm, rstd: t.own.mlpNormRstd, t, backend) : middle
         let lowRank2 = t.optional(t.own.lowRank[2])
         if let mlpNorm, let rstd = t.own.mlpNormRstd {
             gateUp.backward(
@@ -276,7 +280,7 @@ final class DecoderBlock {
             keyNorm.backward(heads(dkey), heads(dkey), heads(t.projected[1]), rstd: t[keyRstd], residual: nil, backend)
         }
         let douts = configuration.isFused ? [t[b.query]] : projectedGradients
-        let n1 = t.optional(t.own.attentionNorm) ?? x
+        let n1 = qkv.needsInput(pass) ? normalized(x, attentionNorm, rstd: t.own.attentionNormRstd, t, backend) : x
         let lowRank0 = t.optional(t.own.lowRank[0])
         if let attentionNorm, let rstd = t.own.attentionNormRstd {
             let needsNorm = needsInput || attentionNorm.parameter != nil

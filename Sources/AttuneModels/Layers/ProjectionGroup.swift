@@ -127,6 +127,12 @@ final class ProjectionGroup {
         pass.dropoutKey.map { RandomKey(seed: $0.seed, step: $0.step, stream: dropoutStream) }
     }
 
+    /// Whether `backward` reads its input: for the gradient of a weight or an adapter's A.
+    func needsInput(_ pass: Pass) -> Bool {
+        pass.adapterRuns.first?.adapter.flatMap { adapters[$0] }?.panelGradient != nil
+            || projections.contains { $0.master?.gradient != nil }
+    }
+
     /// - Parameters:
     ///   - dinp: [T, in], or `nil` when nothing below is trained.
     ///   - douts: [T, out_p] for each projection.
