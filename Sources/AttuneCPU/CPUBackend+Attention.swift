@@ -2,14 +2,13 @@ import AttuneTensor
 import CAttuneKernels
 import Synchronization
 
-/// What the kernels need of a segment table: flat arrays, and which segments share key rows.
+/// What the kernels need of a segment table, as flat arrays.
 final class AttentionPlan: Sendable {
     let table: SegmentTable
     let segments: [attune_segment]
     let ranges: [Int64]
-    let order: [Int64]
-    let treeStarts: [Int64]
     let keyRowCount: Int
+    private let parts = Mutex<[PartsKey: AttentionParts]>([:])
     private let runs = Mutex<[RunKey: [attune_byte_run]]>([:])
 
     init(_ table: SegmentTable) {
@@ -32,52 +31,26 @@ final class AttentionPlan: Sendable {
         self.segments = segments
         self.ranges = ranges
         self.keyRowCount = keyRowCount
-        (order, treeStarts) = Self.trees(table.segments)
     }
 
-    /// Segments whose key ranges overlap, directly or through others, are of one tree; trees in the order of their first
-    /// segment, segments in their own.
-    private static func trees(_ segments: [Segment]) -> (order: [Int64], starts: [Int64]) {
-        var parent = Array(0..<segments.count)
-        func root(_ index: Int) -> Int {
-            var index = index
-            while parent[index] != index {
-                parent[index] = parent[parent[index]]
-                index = parent[index]
-            }
-            return index
+    private struct PartsKey: Hashable {
+        let group: Int
+        let window: Int
+        let keyWidth: Int
+    }
+
+    /// How the backward pass is cut, made once for all layers of a shape.
+    func backwardParts(_ shape: AttentionShape) -> AttentionParts {
+        parts.withLock { kept in
+            let key = PartsKey(
+                group: shape.headCount / shape.kvHeadCount, window: shape.window,
+                keyWidth: shape.kvHeadCount * shape.headDimension)
+            if let known = kept[key] { return known }
+            let parts = AttentionParts(
+                table, keyRowCount: keyRowCount, group: key.group, window: key.window, keyWidth: key.keyWidth)
+            kept[key] = parts
+            return parts
         }
-        var intervals: [(range: Range<Int>, segment: Int)] = []
-        for (index, segment) in segments.enumerated() {
-            for range in segment.keys where !range.isEmpty { intervals.append((range, index)) }
-        }
-        intervals.sort { $0.range.lowerBound < $1.range.lowerBound }
-        var end = Int.min
-        var owner = 0
-        for (range, segment) in intervals {
-            if range.lowerBound < end {
-                let (a, b) = (root(owner), root(segment))
-                parent[max(a, b)] = min(a, b)
-            }
-            if range.upperBound > end {
-                end = range.upperBound
-                owner = segment
-            }
-        }
-        var members: [Int: [Int]] = [:]
-        var roots: [Int] = []
-        for index in segments.indices {
-            let root = root(index)
-            if members[root] == nil { roots.append(root) }
-            members[root, default: []].append(index)
-        }
-        var order: [Int64] = []
-        var starts: [Int64] = [0]
-        for root in roots {
-            order.append(contentsOf: (members[root] ?? []).map { Int64($0) })
-            starts.append(Int64(order.count))
-        }
-        return (order, starts)
     }
 
     private struct RunKey: Hashable {
@@ -116,22 +89,38 @@ final class AttentionPlan: Sendable {
     func withView(_ shape: AttentionShape, _ body: (inout attune_attention_plan) -> Void) {
         segments.withUnsafeBufferPointer { segments in
             ranges.withUnsafeBufferPointer { ranges in
-                order.withUnsafeBufferPointer { order in
-                    treeStarts.withUnsafeBufferPointer { starts in
-                        var view = attune_attention_plan()
-                        view.segments = segments.baseAddress
-                        view.segment_count = Int64(segments.count)
-                        view.ranges = ranges.baseAddress
-                        view.order = order.baseAddress
-                        view.tree_starts = starts.baseAddress
-                        view.tree_count = Int64(starts.count - 1)
-                        view.head_count = Int32(shape.headCount)
-                        view.kv_head_count = Int32(shape.kvHeadCount)
-                        view.head_dimension = Int32(shape.headDimension)
-                        view.window = Int32(shape.window)
-                        view.scale = shape.scale
-                        view.softcap = shape.softcap
-                        body(&view)
+                var view = attune_attention_plan()
+                view.segments = segments.baseAddress
+                view.segment_count = Int64(segments.count)
+                view.ranges = ranges.baseAddress
+                view.head_count = Int32(shape.headCount)
+                view.kv_head_count = Int32(shape.kvHeadCount)
+                view.head_dimension = Int32(shape.headDimension)
+                view.window = Int32(shape.window)
+                view.scale = shape.scale
+                view.softcap = shape.softcap
+                body(&view)
+            }
+        }
+    }
+
+    /// The same for the backward pass.
+    func withBackwardView(_ shape: AttentionShape, _ body: (inout attune_attention_plan) -> Void) {
+        let cut = backwardParts(shape)
+        withView(shape) { view in
+            cut.order.withUnsafeBufferPointer { order in
+                cut.parts.withUnsafeBufferPointer { parts in
+                    cut.slots.withUnsafeBufferPointer { slots in
+                        cut.shared.withUnsafeBufferPointer { shared in
+                            view.order = order.baseAddress
+                            view.parts = parts.baseAddress
+                            view.part_count = Int64(parts.count)
+                            view.slots = slots.baseAddress
+                            view.shared = shared.baseAddress
+                            view.shared_count = Int64(shared.count)
+                            view.slot_count = Int64(cut.slotCount)
+                            body(&view)
+                        }
                     }
                 }
             }
@@ -188,7 +177,7 @@ extension CPUBackend {
         var q = matrix(q)
         var k = matrix(k)
         var v = matrix(v)
-        plan.withView(shape) {
+        plan.withBackwardView(shape) {
             attune_attention_backward(machine.pool, &dq, &dk, &dv, &dout, &out, &lse, &q, &k, &v, &$0)
         }
     }

@@ -18,8 +18,11 @@
 typedef struct {
     const attune_attention_plan *plan;
     const attune_matrix *q, *k, *v, *out, *lse, *dout, *dq;
-    float *dk, *dv;  // float32 sums [rows][kv heads·d]
-    int64_t dk_stride, dv_stride;
+    struct key_sums {
+        float *rows;    // [rows][kv heads·d]
+        int64_t stride;
+        float *slots;   // [slots][kv heads·d], for rows that several parts add to
+    } dk, dv;           // backward, float32
     int32_t dtype;    // of the tile's operands
     int64_t d, width;  // head dimension; bytes of an operand element
     int64_t group;
@@ -328,12 +331,20 @@ void attune_attention(
 
 // MARK: Backward
 
+// Where a part adds up the gradient of a row of keys or values.
+static float *key_sum(
+    const attention_context *c, const struct key_sums *sums, const attune_attention_part *part, int64_t row) {
+    const attune_attention_plan *plan = c->plan;
+    if (part->slot_start < 0 || plan->slots[row] < 0) return sums->rows + row * sums->stride;
+    return sums->slots + (part->slot_start + plan->slots[row]) * plan->kv_head_count * c->d;
+}
+
 // Adds weightsᵀ·panel to the float32 rows of the keys: dk or dv. `weights` are [60][64], for pairs [30][64][2]: tiles walk
 // the columns where they lie.
 static void add_to_keys(
-    const attune_kernels *k, const attention_context *c, const char *weights, float *sums, int64_t stride,
-    const int64_t *rows, int64_t start, int64_t keys, int64_t column, const char *panels, const key_span *spans,
-    int64_t count) {
+    const attune_kernels *k, const attention_context *c, const char *weights, const struct key_sums *sums,
+    const attune_attention_part *part, const int64_t *rows, int64_t start, int64_t keys, int64_t column,
+    const char *panels, const key_span *spans, int64_t count) {
     int64_t first = 0;
     for (int64_t i0 = 0; i0 < keys; i0 += ATTUNE_TILE) {
         int32_t tile_keys = (int32_t)attune_min(ATTUNE_TILE, keys - i0);
@@ -344,7 +355,7 @@ static void add_to_keys(
         for (int32_t m = 0; m < tile_keys; m++) turned[m] = weights + (i0 + m) * 4 + skip * KEYS * c->width;
         for (int64_t j = 0; j < c->d; j += 64) {
             float *to[ATTUNE_TILE];
-            for (int32_t m = 0; m < tile_keys; m++) to[m] = sums + rows[i0 + m] * stride + column + j;
+            for (int32_t m = 0; m < tile_keys; m++) to[m] = key_sum(c, sums, part, rows[i0 + m]) + column + j;
             tile_add(
                 k, c, to, turned, tile_keys, KEYS, panels + (j + skip) * 64 * c->width, count - skip,
                 attune_min(64, c->d - j));
@@ -361,8 +372,8 @@ static void pair_weights(
 }
 
 static void backward_rows(
-    attune_machine *machine, const attention_context *c, const attention_scratch *s, const attune_segment *segment,
-    int64_t kv_head, int64_t row_start) {
+    attune_machine *machine, const attention_context *c, const attention_scratch *s,
+    const attune_attention_part *part, const attune_segment *segment, int64_t kv_head, int64_t row_start) {
     const attune_kernels *k = machine->kernels;
     const attune_attention_plan *plan = c->plan;
     int64_t d = c->d, line = (d * 4 + 63) & ~(int64_t)63;
@@ -443,9 +454,8 @@ static void backward_rows(
                     attune_min(64, d - j));
             }
         }
-        add_to_keys(
-            k, c, s->p, c->dv, c->dv_stride, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);
-        add_to_keys(k, c, s->ds, c->dk, c->dk_stride, rows, start, keys, kv_head * d, s->q_sum_panel, spans, count);
+        add_to_keys(k, c, s->p, &c->dv, part, rows, start, keys, kv_head * d, s->dout_sum_panel, spans, count);
+        add_to_keys(k, c, s->ds, &c->dk, part, rows, start, keys, kv_head * d, s->q_sum_panel, spans, count);
     }
     for (int64_t r = 0; r < count; r++) {
         int64_t row = segment->query_start + (row_start + r) / c->group;
@@ -457,12 +467,35 @@ static void backward_rows(
 static void backward_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
     const attention_context *c = context;
     const attune_attention_plan *plan = c->plan;
-    int64_t tree = item / plan->kv_head_count, kv_head = item % plan->kv_head_count;
+    const attune_attention_part *part = plan->parts + item / plan->kv_head_count;
+    int64_t kv_head = item % plan->kv_head_count, width = plan->kv_head_count * c->d;
     attention_scratch s = carve(machine, thread, c);
-    for (int64_t i = plan->tree_starts[tree]; i < plan->tree_starts[tree + 1]; i++) {
+    for (int64_t slot = part->slot_start; slot < part->slot_start + part->slot_count; slot++) {
+        memset(c->dk.slots + slot * width + kv_head * c->d, 0, (size_t)c->d * 4);
+        memset(c->dv.slots + slot * width + kv_head * c->d, 0, (size_t)c->d * 4);
+    }
+    for (int64_t i = part->first; i < part->last; i++) {
         const attune_segment *segment = plan->segments + plan->order[i];
-        for (int64_t row = 0; row < segment->query_count * c->group; row += ROWS)
-            backward_rows(machine, c, &s, segment, kv_head, row);
+        int64_t end = attune_min(part->last_row, segment->query_count * c->group);
+        for (int64_t row = part->first_row; row < end; row += ROWS)
+            backward_rows(machine, c, &s, part, segment, kv_head, row);
+    }
+}
+
+// Adds the sums of later parts to those of the first, in their order.
+static void join_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const attention_context *c = context;
+    const attune_attention_plan *plan = c->plan;
+    int64_t width = plan->kv_head_count * c->d;
+    for (int64_t i = item * 16; i < attune_min((item + 1) * 16, plan->shared_count); i++) {
+        const attune_shared_row *shared = plan->shared + i;
+        float *dk = c->dk.rows + shared->row * c->dk.stride, *dv = c->dv.rows + shared->row * c->dv.stride;
+        for (int64_t part = 0; part < shared->count; part++) {
+            int64_t at = (shared->slot + part * shared->stride) * width;
+            machine->kernels->add(dk, dk, c->dk.slots + at, 1, width);
+            machine->kernels->add(dv, dv, c->dv.slots + at, 1, width);
+        }
     }
 }
 
@@ -507,10 +540,14 @@ void attune_attention_backward(
     c.lse = lse;
     c.dout = dout;
     c.dq = dq;
-    c.dk = open_sums(machine, dk, ATTUNE_SCRATCH_SHARED, &c.dk_stride);
-    c.dv = open_sums(machine, dv, ATTUNE_SCRATCH_SHARED2, &c.dv_stride);
-    attune_run(machine, backward_item, &c, plan->tree_count * plan->kv_head_count);
-    sums_context store_dk = {dk, c.dk, c.dk_stride, 1}, store_dv = {dv, c.dv, c.dv_stride, 1};
+    c.dk.rows = open_sums(machine, dk, ATTUNE_SCRATCH_SHARED, &c.dk.stride);
+    c.dv.rows = open_sums(machine, dv, ATTUNE_SCRATCH_SHARED2, &c.dv.stride);
+    int64_t slots = plan->slot_count * plan->kv_head_count * c.d;
+    c.dk.slots = slots > 0 ? attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED3, 2 * slots * 4) : NULL;
+    c.dv.slots = slots > 0 ? c.dk.slots + slots : NULL;
+    attune_run(machine, backward_item, &c, plan->part_count * plan->kv_head_count);
+    if (slots > 0) attune_run(machine, join_item, &c, (plan->shared_count + 15) / 16);
+    sums_context store_dk = {dk, c.dk.rows, c.dk.stride, 1}, store_dv = {dv, c.dv.rows, c.dv.stride, 1};
     if (dk->dtype != ATTUNE_F32) attune_run(machine, sums_item, &store_dk, (dk->rows + 15) / 16);
     if (dv->dtype != ATTUNE_F32) attune_run(machine, sums_item, &store_dv, (dv->rows + 15) / 16);
     attune_end(machine);

@@ -195,6 +195,7 @@ enum {
     ATTUNE_SCRATCH_STATE,
     ATTUNE_SCRATCH_SHARED,  // of thread 0: read by all during one operation
     ATTUNE_SCRATCH_SHARED2,
+    ATTUNE_SCRATCH_SHARED3,
     ATTUNE_SCRATCH_EXPECTED,  // of thread 0: announced by one operation, read by those that follow
     ATTUNE_SCRATCH_SLOTS,
 };

@@ -257,6 +257,57 @@ struct AttentionReference {
         }
     }
 
+    /// A long text, and many rows that continue a beginning and some of them another behind it.
+    static let large = {
+        var segments = [
+            Segment(rows: 0..<420), Segment(rows: 420..<433),
+            Segment(queries: 433..<452, keys: [420..<433, 433..<452]),
+        ]
+        for place in 0..<26 {
+            let start = segments[segments.count - 1].queries.upperBound
+            let own = start..<start + 9 + place % 5
+            segments.append(
+                Segment(queries: own, keys: place % 3 == 0 ? [420..<433, own] : [420..<433, 433..<452, own]))
+        }
+        return SegmentTable(segments)
+    }()
+
+    /// Trees that are cut into parts, whose sums are joined.
+    @Test(arguments: LinearTests.cases) func partsAddUp(_ test: LinearTests.Case) throws {
+        let one = try CPUBackend(threads: 1, isa: test.set)
+        let three = try CPUBackend(threads: 3, isa: test.set)
+        let rows = Self.large.tokenCount
+        for window in [0, 100] {
+            let shape = AttentionShape(headCount: 6, kvHeadCount: 1, headDimension: 16, scale: 0.3, window: window)
+            let tensors = try (1...4).map { seed in
+                try randomTensor(rows, seed == 2 || seed == 3 ? 16 : 96, test.dtype, seed: UInt64(seed))
+            }
+            let (q, k, v, dout) = (tensors[0], tensors[1], tensors[2], tensors[3])
+            func gradients(_ backend: CPUBackend, _ count: Int, _ table: SegmentTable) throws -> [Tensor] {
+                let out = try Tensor(zeros: [count, 96], test.dtype)
+                let lse = try Tensor(zeros: [count, 6])
+                let own = tensors.map { $0.rows(0..<count) }
+                backend.attention(out, logSumExp: lse, q: own[0], k: own[1], v: own[2], table, shape)
+                let results = try [96, 16, 16].map { try Tensor(zeros: [count, $0], test.dtype) }
+                backend.attentionBackward(
+                    dq: results[0], dk: results[1], dv: results[2], own[3], out: out, logSumExp: lse, q: own[0],
+                    k: own[1], v: own[2], table, shape)
+                return results
+            }
+            let results = try gradients(three, rows, Self.large)
+            let truth = AttentionReference(
+                shape: shape, table: Self.large, q: doubles(q), k: doubles(k), v: doubles(v)
+            ).backward(doubles(dout))
+            let tolerance = 4 * Fixture.tolerance(test.dtype)
+            #expect(error(results[0], truth.dq) < tolerance, "dq, window \(window)")
+            #expect(error(results[1], truth.dk) < tolerance, "dk, window \(window)")
+            #expect(error(results[2], truth.dv) < tolerance, "dv, window \(window)")
+            #expect(try gradients(one, rows, Self.large).map { bytes($0) } == results.map { bytes($0) })
+            let alone = try gradients(three, 420, SegmentTable([Segment(rows: 0..<420)]))
+            #expect(alone.map { bytes($0) } == results.map { bytes($0.rows(0..<420)) })
+        }
+    }
+
     /// The derivation the kernels are held against agrees with differences of the definition.
     @Test func theReferenceGradientIsTheSlope() {
         let table = SegmentTable([Segment(rows: 0..<4), Segment(queries: 4..<7, keys: [0..<4, 4..<7])])

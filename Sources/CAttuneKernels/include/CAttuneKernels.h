@@ -156,15 +156,29 @@ typedef struct {
     int64_t key_count;
 } attune_segment;
 
+// What one item of the backward pass takes of every key head. Segments that share key rows form a tree; the first part of a tree
+// adds to the gradients of keys and values themselves, the others to sums of their own for the rows that other parts add to too.
+typedef struct {
+    int64_t first, last;          // segments, into `order`
+    int64_t first_row, last_row;  // rows (queries times heads a key head) of each of them
+    int64_t slot_start, slot_count;  // its own sums; none: -1, 0
+} attune_attention_part;
+// A key row with such sums: in `count` slots, `stride` apart.
+typedef struct {
+    int64_t row, slot, stride, count;
+} attune_shared_row;
+
 typedef struct {
     const attune_segment *segments;
     int64_t segment_count;
     const int64_t *ranges;  // pairs (first row, count)
-    // Segments that share key rows form a tree: `order` lists segments tree by tree, `tree_starts` [tree_count + 1]
-    // cuts it.
+    // Of the backward pass alone.
     const int64_t *order;
-    const int64_t *tree_starts;
-    int64_t tree_count;
+    const attune_attention_part *parts;
+    int64_t part_count;
+    const int32_t *slots;  // of each key row, from its part's slot_start; -1 for rows of one part
+    const attune_shared_row *shared;
+    int64_t shared_count, slot_count;
     int32_t head_count, kv_head_count, head_dimension, window;
     float scale, softcap;
 } attune_attention_plan;
