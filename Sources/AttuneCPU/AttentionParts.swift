@@ -72,13 +72,14 @@ struct AttentionParts: Sendable {
 
     /// Key rows that several parts may add to: of a text by itself all, else those that several segments see.
     private static func sharedRows(_ tree: [Segment]) -> [Int] {
+        if tree.count == 1 { return tree[0].keys.flatMap { Array($0) } }
         var seen: [Int: Int] = [:]
         for segment in tree {
             for range in segment.keys {
                 for row in range { seen[row, default: 0] += 1 }
             }
         }
-        return seen.filter { tree.count == 1 || $0.value > 1 }.keys.sorted()
+        return seen.filter { $0.value > 1 }.keys.sorted()
     }
 
     /// Whole segments of about equal work.

@@ -47,6 +47,9 @@ public struct BatchPlan: Sendable {
     /// Rows of each sequence.
     private let sequences: [[Int]]
     private let lengths: [Int]
+    /// What all rows begin with and none learns from: their longest common beginning before the place from which a row's
+    /// first learned token is predicted.
+    public let sharedBeginning: ArraySlice<Int32>
 
     /// Plans batches.
     /// - Throws: `DataError` for a batch size below 1, or a row longer than a packed sequence.
@@ -76,6 +79,7 @@ public struct BatchPlan: Sendable {
         }
         let all = self.rows
         lengths = sequences.map { $0.reduce(0) { $0 + all[$1].tokens.count } }
+        sharedBeginning = Self.sharedBeginning(all)
     }
 
     /// How many batches an epoch has; the last may have fewer sequences.
@@ -87,7 +91,10 @@ public struct BatchPlan: Sendable {
     /// How many tokens of an epoch are learned.
     public var trainedCount: Int { rows.reduce(0) { $0 + $1.trainedCount } }
 
-    /// The most tokens a batch of the first epochs needs computed.
+    /// Sequences whose batches are looked at one by one; the orders of a longer run are not worth the wait before its first step.
+    private static let mostOrdered = 2_000_000
+
+    /// The most tokens a batch of the first epochs needs computed; of a very long run, the most it could.
     ///
     /// - Parameter sharesBeginnings: whether what all rows begin with is computed once; what only some share is not counted off.
     public func longestBatch(epochs: Int = 1, sharesBeginnings: Bool = false) -> Int {
@@ -95,6 +102,9 @@ public struct BatchPlan: Sendable {
         let off = beginning < PrefixLayout.shortest ? 0 : beginning
         // What a sequence adds to its batch; the beginning stands once in it.
         let own = sequences.indices.map { lengths[$0] - off * sequences[$0].count }
+        guard epochs <= Self.mostOrdered / max(1, sequences.count) else {
+            return off + own.sorted(by: >).prefix(options.batchSize).reduce(0, +)
+        }
         return off + ((0..<epochs).map { longestSum(own, order(epoch: $0)) }.max() ?? 0)
     }
 
@@ -104,9 +114,7 @@ public struct BatchPlan: Sendable {
         }.max() ?? 0
     }
 
-    /// What all rows begin with and none learns from: their longest common beginning before the place from which a row's
-    /// first learned token is predicted.
-    public var sharedBeginning: ArraySlice<Int32> {
+    private static func sharedBeginning(_ rows: [TrainingRow]) -> ArraySlice<Int32> {
         guard var shared = rows.first?.tokens[...] else { return [] }
         for row in rows {
             let first = row.trained.dropFirst().firstIndex(of: true) ?? row.tokens.count

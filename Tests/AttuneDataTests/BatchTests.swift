@@ -120,6 +120,9 @@ private func row(_ tokens: [Int32], prompt: Int = 0, line: Int = 1) -> TrainingR
         let batches = (0..<plan.batchesPerEpoch).map { plan.batch(at: $0, order: order) }
         #expect(plan.longestBatch() == batches.map(\.tokens.count).max())
         #expect(plan.longestBatch(sharesBeginnings: true) == batches.map { PrefixLayout($0).tokens.count }.max())
+        // A run without end is not walked through: the four longest rows could meet.
+        #expect(plan.longestBatch(epochs: .max) == 15 + 15 + 14 + 14)
+        #expect(plan.longestBatch(epochs: .max, sharesBeginnings: true) == 15 + 5 + 4 + 4)
     }
 
     @Test func beginningsFormATree() throws {

@@ -112,7 +112,6 @@ import Testing
     private func gradients(
         _ model: Decoder, trunk: [Int32], _ batches: [TokenBatch], adapter: String?, takesTrunkBack: Bool = true
     ) throws -> [[Float]] {
-        model.zeroGradients()
         let pass = try TrainingPass(model, capacity: 64, trunk: trunk.count, tier: .keepAll, trains: true)
         let body = { () throws -> Bool? in
             for batch in batches {
