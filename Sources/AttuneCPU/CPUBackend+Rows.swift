@@ -197,6 +197,17 @@ extension CPUBackend {
         attune_gather_rows(machine.pool, &target, &source, ids, scale)
     }
 
+    /// `out[t] = weight[ids[t]]·scale` of a dense packed weight.
+    public func embed(_ out: Tensor, weight: any PackedWeight, ids: [Int32], scale: Float) {
+        check(ids, below: weight.outFeatures)
+        precondition(
+            out.rows == ids.count && out.columns == weight.inFeatures && weight.quantization == nil,
+            "embedding of \(ids.count) ids")
+        var target = matrix(out)
+        var view = cpuWeight(weight).view
+        attune_gather_packed(machine.pool, &target, &view, ids, scale)
+    }
+
     /// `dtable[ids[t]] += scale·dout[t]`, in row order.
     public func embedBackward(_ dtable: Tensor, _ dout: Tensor, ids: [Int32], scale: Float) {
         check(ids, below: dtable.rows)

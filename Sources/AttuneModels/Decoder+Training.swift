@@ -61,6 +61,7 @@ extension Decoder {
         if withEmbedding, configuration.tiesEmbeddings {
             head.master = embeddingParameter
         } else {
+            try separateEmbedding()
             parameters.append(try makeMaster(head))
         }
         return parameters
@@ -94,13 +95,21 @@ extension Decoder {
         return parameter
     }
 
+    /// Lets the head's matrix change while the embedding stays as it is.
+    private func separateEmbedding() throws(TensorError) {
+        guard case .packed(let weight) = embedding, weight === head.weight else { return }
+        let rows = try backend.makeTensor([configuration.vocabularySize, configuration.hiddenSize], computeType)
+        backend.unpack(rows, weight)
+        embedding = .rows(rows)
+    }
+
     private func makeEmbeddingParameter() throws -> Parameter {
         if let embeddingParameter { return embeddingParameter }
         let value = try backend.makeTensor([configuration.vocabularySize, configuration.hiddenSize], .float32)
-        backend.copy(value, embedding)
+        embedding.copy(to: value, on: backend)
         let parameter = Parameter(name: "model.embed_tokens.weight", value: value)
         embeddingParameter = parameter
-        embedding = value
+        embedding = .rows(value)
         return parameter
     }
 }

@@ -15,8 +15,8 @@ public final class Decoder: @unchecked Sendable {
     let finalNorm: RMSNorm
     /// [V, D]; the head's matrix, also when it is tied to the embedding.
     let head: Projection
-    /// [V, D] rows to look up: the file's own, or the master when the embedding is trained.
-    var embedding: Tensor
+    /// [V, D] rows to look up.
+    var embedding: EmbeddingTable
     /// The embedding as a parameter, when it is trained (with a tied head, the head's master too).
     var embeddingParameter: Parameter?
     let ropes: [RopeTable]
@@ -33,7 +33,7 @@ public final class Decoder: @unchecked Sendable {
 
     init(
         configuration: DecoderConfiguration, backend: any Backend, computeType: DType, blocks: [DecoderBlock],
-        finalNorm: RMSNorm, head: Projection, embedding: Tensor
+        finalNorm: RMSNorm, head: Projection, embedding: EmbeddingTable
     ) {
         self.configuration = configuration
         self.backend = backend
@@ -61,6 +61,14 @@ public final class Decoder: @unchecked Sendable {
     public var weightByteCount: Int {
         projections.reduce(head.weight.byteCount + embedding.byteCount) {
             $0 + $1.weight.byteCount + ($1.bias?.byteCount ?? 0)
+        }
+    }
+
+    /// `out[t]` = the embedding of `ids[t]`, scaled.
+    func embed(_ out: Tensor, ids: [Int32]) {
+        switch embedding {
+        case .rows(let table): backend.embed(out, table: table, ids: ids, scale: embeddingScale)
+        case .packed(let weight): backend.embed(out, weight: weight, ids: ids, scale: embeddingScale)
         }
     }
 
@@ -94,6 +102,28 @@ public final class Decoder: @unchecked Sendable {
     /// Whether any adapter of each kind of projection group has a magnitude.
     func usesDoRA() -> [Bool] {
         (0..<4).map { group in blocks.contains { $0.groups[group].adapters.values.contains(where: \.usesDoRA) } }
+    }
+}
+
+/// The rows an embedding looks up.
+enum EmbeddingTable {
+    /// The file's own, or the master when the embedding is trained.
+    case rows(Tensor)
+    /// Those of a tied head's matrix, so that a small model does not hold its largest matrix twice.
+    case packed(any PackedWeight)
+
+    /// Bytes that are not the head's.
+    var byteCount: Int {
+        if case .rows(let table) = self { return table.byteCount }
+        return 0
+    }
+
+    /// Writes all rows in the type of `out`.
+    func copy(to out: Tensor, on backend: any Backend) {
+        switch self {
+        case .rows(let table): backend.copy(out, table)
+        case .packed(let weight): backend.unpack(out, weight)
+        }
     }
 }
 

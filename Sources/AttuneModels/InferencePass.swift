@@ -185,8 +185,7 @@ public final class InferencePass {
         try model.coverRopes(segments.longestKeyCount)
         let pass = Pass(
             backend: backend, segments: segments, dropoutKey: nil, adapterRuns: adapterRuns, droppedInput: nil)
-        backend.embed(
-            workspace[streams[0], rows: rows], table: model.embedding, ids: tokens, scale: model.embeddingScale)
+        model.embed(workspace[streams[0], rows: rows], ids: tokens)
         cache?.pools.expect(block: 0, segments)
         for block in model.blocks {
             var own = buffers

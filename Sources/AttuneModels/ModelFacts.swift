@@ -89,7 +89,6 @@ public struct ModelFacts: Sendable {
     ) -> MemoryPlan {
         var shape = PassShape(configuration: configuration, computeType: computeType)
         var plan: MemoryPlan
-        let embedding = configuration.vocabularySize * configuration.hiddenSize
         switch method {
         case .full:
             let count = parameterCount
@@ -100,10 +99,8 @@ public struct ModelFacts: Sendable {
         case .adapter(let options, let quantization):
             let modules = reached(options)
             let count = adapterParameterCount(options)
-            // A tied head is packed beside the rows the embedding looks up.
-            let head = configuration.tiesEmbeddings ? embedding * computeType.byteWidth : 0
             plan = MemoryPlan(
-                weights: weightBytes(computeType, quantization: quantization) + head + count * computeType.byteWidth,
+                weights: weightBytes(computeType, quantization: quantization) + count * computeType.byteWidth,
                 masters: 4 * count, gradients: 4 * count,
                 moments: modules.reduce(0) { total, module in
                     let rank = options.rank(of: module.path)

@@ -243,7 +243,7 @@ public final class TrainingPass {
             adapterRuns: [AdapterRun(rows: 0..<rows.count, adapter: adapter)],
             droppedInput: shared.dropped.map { workspace[$0, rows: rows] })
         let x = workspace[streams[0], rows: rows]
-        model.backend.embed(x, table: model.embedding, ids: batch.tokens, scale: model.embeddingScale)
+        model.embed(x, ids: batch.tokens)
         if noiseAlpha > 0, let dropoutKey { addNoise(x, alpha: noiseAlpha, dropoutKey, batch.segments) }
         for block in model.blocks {
             let out = workspace[streams[(block.index + 1) % streams.count], rows: rows]
@@ -291,12 +291,12 @@ public final class TrainingPass {
         let chunk = max(1, (total + chunks - 1) / max(1, chunks))
         for start in stride(from: 0, to: total, by: chunk) {
             let range = start..<min(start + chunk, total)
-            let logits = workspace[head.logits, rows: range.count]
+            let logits = workspace[head.logits, rows: range.count].columns(0..<c.vocabularySize)
             let losses = workspace[head.losses, rows: range.count].reshaped([range.count])
             let predictions = workspace[head.predictions, rows: range.count].reshaped([range.count])
             backend.linear(
                 logits, normed.rows(range), model.head.weight, bias: nil, extra: nil, scale: 1, residual: nil)
-            let dlogits = trains ? head.logitGradient.map { workspace[$0, rows: range.count] } : nil
+            let dlogits = trains ? Self.beginnings(of: logits, model.computeType) : nil
             backend.crossEntropy(
                 losses: losses, predictions: predictions, dlogits: dlogits, logits, targets: Array(targets[range]),
                 options)
@@ -320,6 +320,13 @@ public final class TrainingPass {
             }
         }
         return report
+    }
+
+    /// Elements of a narrower type at the beginning of each row.
+    private static func beginnings(of x: Tensor, _ type: DType) -> Tensor {
+        Tensor(
+            storage: x.storage, byteOffset: x.byteOffset, rows: x.rows, columns: x.columns, dtype: type,
+            rowStride: x.rowStride * x.dtype.byteWidth / type.byteWidth)
     }
 
     /// From the gradient of the last stream, in `shared.backward.residual`, down to the lowest parameter.
@@ -377,16 +384,15 @@ struct HeadBuffers {
     let normed: BufferHandle
     let rstd: BufferHandle
     let gradient: BufferHandle?
-    /// [chunk, V] in float32, and the gradient in the compute type.
+    /// [chunk, V] in float32; each row's gradient, in the compute type, takes its place.
     let logits: BufferHandle
-    let logitGradient: BufferHandle?
     let losses: BufferHandle
     let predictions: BufferHandle
     /// Rows the head works on at a time.
     let chunk: Int
 
     /// Logits of a chunk take no more than about this many bytes.
-    private static let budget = 160 << 20
+    private static let budget = 107 << 20
     /// Enough rows for products with the head to run at full rate. Its gradient would gain from more.
     private static let enough = 256
 
@@ -394,14 +400,14 @@ struct HeadBuffers {
         _ plan: inout WorkspacePlan, _ c: DecoderConfiguration, capacity: Int, type: DType, trains: Bool,
         trainsHead: Bool
     ) {
-        let most = max(32, Self.budget / (c.vocabularySize * (4 + type.byteWidth)))
+        let most = max(32, Self.budget / (c.vocabularySize * 4))
         chunk = min(capacity, trainsHead ? most : min(most, Self.enough))
         gathered = plan.add("head.gathered", [capacity, c.hiddenSize], type)
         normed = plan.add("head.normed", [capacity, c.hiddenSize], type)
         rstd = plan.add("head.rstd", [capacity, 1], .float32)
         gradient = trains ? plan.add("head.gradient", [capacity, c.hiddenSize], type) : nil
-        logits = plan.add("head.logits", [chunk, c.vocabularySize], .float32)
-        logitGradient = trains ? plan.add("head.d.logits", [chunk, c.vocabularySize], type) : nil
+        // Rows a multiple of 4 KiB apart, as vocabularies like to be, would share sets of the caches.
+        logits = plan.add("head.logits", [chunk, c.vocabularySize + 16], .float32)
         losses = plan.add("head.losses", [chunk, 1], .float32)
         predictions = plan.add("head.predictions", [chunk, 1], .int32)
     }

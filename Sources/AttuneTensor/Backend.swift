@@ -319,13 +319,17 @@ public protocol Backend: AnyObject, Sendable {
 
     /// `out[t] = table[ids[t]]·scale`; `table` is a dense matrix of any compute type.
     func embed(_ out: Tensor, table: Tensor, ids: [Int32], scale: Float)
+    /// The same with rows of a dense packed weight.
+    func embed(_ out: Tensor, weight: any PackedWeight, ids: [Int32], scale: Float)
     /// `dtable[ids[t]] += scale·dout[t]`, float32, in row order.
     func embedBackward(_ dtable: Tensor, _ dout: Tensor, ids: [Int32], scale: Float)
     /// `out[i] = inp[rows[i]]`.
     func gatherRows(_ out: Tensor, _ inp: Tensor, rows: [Int32])
     /// `out[rows[i]] = inp[i]`; other rows of `out` stay.
     func scatterRows(_ out: Tensor, _ inp: Tensor, rows: [Int32])
-    /// Losses of rows of logits [n, V], and their gradient when `dlogits` is given (in place: may be `logits`).
+    /// Losses of rows of logits [n, V], and their gradient when `dlogits` is given.
+    ///
+    /// In place where wanted: each row of `dlogits` may begin where that of `logits` does, in a type no wider.
     ///
     /// `losses` float32 [n] is −log p(target), smoothed where asked; `predictions` int32 [n] is the arg-max id (the first of equals).
     func crossEntropy(

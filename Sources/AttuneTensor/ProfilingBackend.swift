@@ -256,6 +256,11 @@ public final class ProfilingBackend: Backend, @unchecked Sendable {
     }
 
     /// Measured.
+    public func embed(_ out: Tensor, weight: any PackedWeight, ids: [Int32], scale: Float) {
+        timed(.embed) { inner.embed(out, weight: weight, ids: ids, scale: scale) }
+    }
+
+    /// Measured.
     public func embedBackward(_ dtable: Tensor, _ dout: Tensor, ids: [Int32], scale: Float) {
         timed(.embedBackward) { inner.embedBackward(dtable, dout, ids: ids, scale: scale) }
     }

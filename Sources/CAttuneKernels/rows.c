@@ -367,6 +367,52 @@ void attune_gather_rows(
     run_rows(machine, index_item, &c, out);
     attune_end(machine);
 }
+typedef struct {
+    const attune_matrix *out;
+    const attune_weight *weight;
+    const int32_t *rows;
+    float scale;
+} packed_context;
+
+// Elements i ..< i + n of a row of the matrix; i is even, and an odd n leaves one more than was asked for.
+static void unpanel(void *to, const attune_weight *w, int64_t row, int64_t i, int64_t n) {
+    int64_t panel = row / 64, column = row % 64;
+    if (w->dtype == ATTUNE_F32) {
+        const float *from = (const float *)w->data + (panel * w->in + i) * 64 + column;
+        for (int64_t j = 0; j < n; j++) ((float *)to)[j] = from[j * 64];
+        return;
+    }
+    const uint32_t *pairs = (const uint32_t *)w->data + (panel * ((w->in + 1) / 2) + i / 2) * 64 + column;
+    for (int64_t j = 0; 2 * j < n; j++) ((uint32_t *)to)[j] = pairs[j * 64];
+}
+
+static void packed_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const attune_kernels *k = machine->kernels;
+    const packed_context *c = context;
+    _Alignas(64) float line[ATTUNE_CHUNK], wide[ATTUNE_CHUNK];
+    FOR_ROWS(row, c->out, item) {
+        FOR_CHUNKS(i, n, c->out->columns) {
+            unpanel(line, c->weight, c->rows[row], i, n);
+            void *to = attune_at(c->out, row, i);
+            if (c->scale == 1 && c->weight->dtype == c->out->dtype) {
+                memcpy(to, line, (size_t)(n * attune_width(c->out->dtype)));
+                continue;
+            }
+            k->widen(wide, line, c->weight->dtype, n);
+            k->scale(wide, wide, c->scale, n);
+            k->narrow(to, c->out->dtype, wide, n);
+        }
+    }
+}
+
+void attune_gather_packed(
+    attune_machine *machine, const attune_matrix *out, const attune_weight *weight, const int32_t *rows, float scale) {
+    attune_begin(machine);
+    packed_context c = {out, weight, rows, scale};
+    run_rows(machine, packed_item, &c, out);
+    attune_end(machine);
+}
 void attune_scatter_rows(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *inp, const int32_t *rows) {
     attune_begin(machine);

@@ -72,6 +72,28 @@ import Testing
         }
     }
 
+    /// The gradient in a narrower type takes the place of float32 logits: the bits it has elsewhere.
+    @Test(arguments: LinearTests.cases) func gradientTakesThePlaceOfLogits(_ test: LinearTests.Case) throws {
+        let backend = try CPUBackend(threads: 2, isa: test.set)
+        for columns in [7, 2500] {
+            let logits = try randomTensor(6, columns, .float32, seed: 1, scale: 4, gap: 16)
+            let targets: [Int32] = [0, Int32(columns - 1), -100, 3, Int32(columns / 3), 0]
+            let losses = try Tensor(zeros: [6])
+            let predictions = try Tensor(zeros: [6], .int32)
+            let apart = try Tensor(zeros: [6, columns], test.dtype)
+            let place = Tensor(
+                storage: logits.storage, byteOffset: logits.byteOffset, rows: 6, columns: columns, dtype: test.dtype,
+                rowStride: logits.rowStride * 4 / test.dtype.byteWidth)
+            for dlogits in [apart, place] {
+                backend.crossEntropy(
+                    losses: losses, predictions: predictions, dlogits: dlogits, logits, targets: targets,
+                    CrossEntropyOptions())
+            }
+            #expect(place.floats() == apart.floats())
+            #expect(place.floats().contains { $0 != 0 })
+        }
+    }
+
     @Test func extremeLogitsStayFinite() throws {
         let backend = try CPUBackend(threads: 1)
         let logits = try Tensor([-1e30, 1e30, 0, 3e38, -3e38, 3e38], shape: [2, 3])

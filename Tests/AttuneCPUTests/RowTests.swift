@@ -167,6 +167,19 @@ import Testing
         backend.embed(out, table: table, ids: ids, scale: 2)
         let rows = doubles(table)
         #expect(error(out, ids.map { rows[Int($0)].map { 2 * $0 } }) < Fixture.tolerance(test.dtype))
+        // A packed table gives the same bits, of odd widths and behind its first panel too.
+        for (count, columns) in [(11, 130), (150, 1029)] {
+            let table = try randomTensor(count, columns, test.dtype, seed: 1)
+            let packed = try backend.pack(.dense(table), computeType: test.dtype)
+            let ids: [Int32] = [3, 0, Int32(count - 1), 3, 7]
+            for (scale, type) in [(1, test.dtype), (2, test.dtype), (1, .float32)] as [(Float, DType)] {
+                let dense = try Tensor(zeros: [5, columns], type)
+                let unpacked = try Tensor(zeros: [5, columns], type)
+                backend.embed(dense, table: table, ids: ids, scale: scale)
+                backend.embed(unpacked, weight: packed, ids: ids, scale: scale)
+                #expect(bytes(unpacked) == bytes(dense), "\(count) \(columns) \(scale)")
+            }
+        }
         let dtable = try Tensor(zeros: [11, 130])
         backend.embedBackward(dtable, out, ids: ids, scale: 0.5)
         var truth = [[Double]](repeating: [Double](repeating: 0, count: 130), count: 11)

@@ -82,6 +82,23 @@ import Testing
         }
     }
 
+    /// A tied model whose head is trained with its last block: the embedding, which is not, stays as it was.
+    @Test func aTrainedHeadLeavesItsEmbeddingAlone() throws {
+        let golden = try #require(
+            try GoldenModel.all.lazy.map { try GoldenModel($0) }.first { $0.configuration.tiesEmbeddings })
+        let model = try golden.load(try CPUBackend())
+        try model.prepareTraining(.lastBlocks(1))
+        let batch = try golden.packed(golden.batches[0])
+        let pass = try TrainingPass(model, capacity: 32, tier: .keepAll, trains: false)
+        let before = try pass.evaluate(batch, adapter: nil).lossSum
+        let stream = pass.finalStream(batch.tokens.count).floats()
+        let head = try #require(model.trainableParameters.first { $0.name == "lm_head.weight" })
+        model.backend.scale(head.value, head.value, by: 1.5)
+        try model.refreshAfterStep()
+        #expect(try pass.evaluate(batch, adapter: nil).lossSum != before, "the head must have changed")
+        #expect(pass.finalStream(batch.tokens.count).floats() == stream)
+    }
+
     /// Negative control: the comparison above must notice one changed weight.
     @Test func aChangedWeightIsNoticed() throws {
         let golden = try GoldenModel("llama")

@@ -82,15 +82,16 @@ struct DecoderLoader<Source: DecoderSource> {
 
     func load() throws -> Decoder {
         let c = configuration
-        let embedding = try dense("embed_tokens.weight", [c.vocabularySize, c.hiddenSize])
+        let table = try dense("embed_tokens.weight", [c.vocabularySize, c.hiddenSize])
         let blocks = try c.layers.indices.map(loadBlock)
         let finalNorm = try norm("norm", [c.hiddenSize])
-        let headTensor = try c.tiesEmbeddings ? embedding : headMatrix()
+        let headTensor = try c.tiesEmbeddings ? table : headMatrix()
         let head = Projection(
             name: "lm_head", weight: try backend.pack(.dense(headTensor), computeType: computeType), bias: nil)
+        evict(headTensor)
         return Decoder(
             configuration: c, backend: backend, computeType: computeType, blocks: blocks, finalNorm: finalNorm,
-            head: head, embedding: embedding)
+            head: head, embedding: c.tiesEmbeddings ? .packed(head.weight) : .rows(table))
     }
 
     private func headMatrix() throws -> Tensor {

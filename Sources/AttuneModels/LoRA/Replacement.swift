@@ -14,7 +14,7 @@ struct Replacement {
         /// A norm, with the base's weight.
         case norm(RMSNorm, base: Tensor)
         /// The rows the embedding looks up, with the base's.
-        case embedding(base: Tensor)
+        case embedding(base: EmbeddingTable)
     }
 
     let part: Part
@@ -60,7 +60,7 @@ extension Decoder {
             norm.weight = parameter?.value ?? base
             norm.parameter = parameter
         case .embedding(let base):
-            embedding = parameter?.value ?? base
+            embedding = parameter.map { .rows($0.value) } ?? base
             embeddingParameter = parameter
         }
     }
@@ -94,7 +94,9 @@ extension Decoder {
             }
             let isTied = options.tiesSavedEmbedding && configuration.tiesEmbeddings
             if savesEmbedding || (isTied && fits(head.name)) {
-                let parameter = Parameter(name: "model.embed_tokens.weight", value: try copied(embedding))
+                let value = try backend.makeTensor([configuration.vocabularySize, configuration.hiddenSize], .float32)
+                embedding.copy(to: value, on: backend)
+                let parameter = Parameter(name: "model.embed_tokens.weight", value: value)
                 made.append(Replacement(part: .embedding(base: embedding), parameter: parameter))
                 if isTied {
                     let own = try backend.pack(.dense(parameter.value), computeType: computeType)

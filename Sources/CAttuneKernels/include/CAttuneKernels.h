@@ -156,6 +156,9 @@ typedef struct {
     int64_t key_count;
 } attune_segment;
 
+// Rows (queries times heads a key head) that the backward pass takes at a time: parts begin at multiples of it.
+#define ATTUNE_ATTENTION_ROWS 120
+
 // What one item of the backward pass takes of every key head. Segments that share key rows form a tree; the first part of a tree
 // adds to the gradients of keys and values themselves, the others to sums of their own for the rows that other parts add to too.
 typedef struct {
@@ -260,6 +263,9 @@ uint64_t attune_random_key(uint64_t seed, uint64_t step, uint32_t stream);
 // out[i] = scale·table[rows[i]], or out[rows[i]] = inp[i].
 void attune_gather_rows(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *table, const int32_t *rows, float scale);
+// The same of a dense packed matrix.
+void attune_gather_packed(
+    attune_machine *machine, const attune_matrix *out, const attune_weight *weight, const int32_t *rows, float scale);
 void attune_scatter_rows(
     attune_machine *machine, const attune_matrix *out, const attune_matrix *inp, const int32_t *rows);
 // dtable[ids[t]] += scale·dout[t], f32, in row order.
