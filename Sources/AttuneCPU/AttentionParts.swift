@@ -18,10 +18,10 @@ struct AttentionParts: Sendable {
     /// Rows of such sums in all.
     private(set) var slotCount = 0
 
-    /// Rows (queries times heads a key head) that a thread takes at a time, as the kernel does.
-    private static let blockRows = 60
+    /// Rows (queries times heads a key head) that a thread takes at a time.
+    private static let blockRows = Int(ATTUNE_ATTENTION_ROWS)
     /// A part of fewer blocks is not worth its sums.
-    private static let leastBlocks = 16
+    private static let leastBlocks = 8
     private static let mostParts = 8
     /// What a tree's sums may take, so that a long text stays in less than its activations.
     private static let mostBytes = 64 << 20

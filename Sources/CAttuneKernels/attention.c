@@ -10,8 +10,9 @@
 
 #include <math.h>
 
-#define ROWS 60           // of the backward pass
-#define FORWARD_ROWS 192  // more, as keys are laid out for each block of rows
+#define ROWS ATTUNE_ATTENTION_ROWS
+#define ROW_LINES ((ROWS + 63) / 64 * 64)  // k-lines of a panel over them
+#define FORWARD_ROWS 192                   // more, as keys are laid out for each block of rows
 #define KEYS 64
 
 // What every item of one call shares.
@@ -39,7 +40,7 @@ typedef struct {
     char *key_sum_panel;        // backward: keys as the reduction
     char *q_sum_panel, *dout_sum_panel;  // backward: rows as the reduction
     char *weights;              // p or ds as operand rows [6][64]
-    char *p, *ds;               // backward: [60][64], for pairs [30][64][2]
+    char *p, *ds;               // backward: [ROWS][64], for pairs [ROWS/2][64][2]
     float *sum;                 // out or dq [192][d]
     float *row_max, *row_sum;
 } attention_scratch;
@@ -52,7 +53,8 @@ static int64_t panel_size(const attention_context *c) {
 static attention_scratch carve(attune_machine *machine, int32_t thread, const attention_context *c) {
     int64_t line = (c->d * 4 + 63) & ~(int64_t)63;
     int64_t rows = FORWARD_ROWS * line, panel = panel_size(c), square = 64 * 64 * 4;
-    int64_t bytes = 4 * rows + 5 * panel + 3 * square + rows + 2 * 4 * FORWARD_ROWS;
+    int64_t high = panel / 64 * ROW_LINES, tall = ROW_LINES * 64 * 4;
+    int64_t bytes = 4 * rows + 3 * panel + 2 * high + square + 2 * tall + rows + 2 * 4 * FORWARD_ROWS;
     char *at = attune_scratch(machine, thread, ATTUNE_SCRATCH_STATE, bytes);
     attention_scratch s;
     s.rows_q = at; at += rows;
@@ -62,11 +64,11 @@ static attention_scratch carve(attune_machine *machine, int32_t thread, const at
     s.key_panel = at; at += panel;
     s.value_panel = at; at += panel;
     s.key_sum_panel = at; at += panel;
-    s.q_sum_panel = at; at += panel;
-    s.dout_sum_panel = at; at += panel;
+    s.q_sum_panel = at; at += high;
+    s.dout_sum_panel = at; at += high;
     s.weights = at; at += square;
-    s.p = at; at += square;
-    s.ds = at; at += square;
+    s.p = at; at += tall;
+    s.ds = at; at += tall;
     s.sum = (float *)at; at += rows;
     s.row_max = (float *)at; at += 4 * FORWARD_ROWS;
     s.row_sum = (float *)at;
@@ -117,9 +119,10 @@ static void pack_columns(
     k->pack_rows32((uint32_t *)panel, (const uint32_t *const *)rows, count, lines);
 }
 
-// Rows as the reduction index, their d elements as columns: panels of 64, each 64 k-lines high.
+// Rows as the reduction index, their d elements as columns: panels of 64, each `height` k-lines high.
 static void pack_reduction(
-    const attune_kernels *k, const attention_context *c, char *panels, const void *const *rows, int64_t count) {
+    const attune_kernels *k, const attention_context *c, char *panels, int64_t height, const void *const *rows,
+    int64_t count) {
     for (int64_t j = 0; j < c->d; j += 64) {
         int64_t n = attune_min(64, c->d - j);
         if (c->dtype == ATTUNE_F32) {
@@ -128,13 +131,14 @@ static void pack_reduction(
                 const float *row = rows[r];
                 int64_t run = 1, stride = r + 1 < count ? (const float *)rows[r + 1] - row : 0;
                 while (r + run < count && (const float *)rows[r + run] == row + run * stride) run++;
-                k->widen_lines((float *)panels + (j + r) * 64, 64, row + j, ATTUNE_F32, stride, run, n, 64);
+                float *lines = (float *)panels + (j / 64 * height + r) * 64;
+                k->widen_lines(lines, 64, row + j, ATTUNE_F32, stride, run, n, 64);
                 r += run;
             }
         } else {
-            const uint16_t *shifted[64];
+            const uint16_t *shifted[ROW_LINES];
             for (int64_t r = 0; r < count; r++) shifted[r] = (const uint16_t *)rows[r] + j;
-            k->pack_pairs16((uint16_t *)panels + j * 64, shifted, count, n);
+            k->pack_pairs16((uint16_t *)panels + j / 64 * height * 64, shifted, count, n);
         }
     }
 }
@@ -148,7 +152,7 @@ static inline void expect_row(const attune_matrix *x, int64_t row, int64_t colum
 static inline void tile(
     const attune_kernels *k, const attention_context *c, float *acc, int64_t stride, int32_t accumulate,
     const void *const *rows, int32_t count, int64_t step, const void *panel, int64_t length, int64_t columns) {
-    attune_product product = {.panel = panel, .k = length, .step = step};
+    attune_product product = {.panel = panel, .k = length, .step = step, .line = ATTUNE_PANEL};
     for (int32_t m = 0; m < count; m++) product.rows[m] = rows[m];
     int32_t width = (int32_t)((columns + 15) / 16);
     if (c->dtype == ATTUNE_BF16) k->tile_bf16(acc, stride, accumulate, &product, 1, count, width);
@@ -247,7 +251,7 @@ static void forward_rows(
         operand_rows(k, c, c->k, rows, keys, kv_head * d, s.keys, pointers);
         pack_columns(k, c, s.key_panel, pointers, keys);
         operand_rows(k, c, c->v, rows, keys, kv_head * d, s.values, pointers);
-        pack_reduction(k, c, s.value_panel, pointers, keys);
+        pack_reduction(k, c, s.value_panel, KEYS, pointers, keys);
         for (int64_t r0 = 0; r0 < count; r0 += ATTUNE_TILE) {
             int32_t tile_rows = (int32_t)attune_min(ATTUNE_TILE, count - r0);
             if (spans[r0 + tile_rows - 1].last <= start || spans[r0].first >= start + keys) continue;
@@ -339,7 +343,7 @@ static float *key_sum(
     return sums->slots + (part->slot_start + plan->slots[row]) * plan->kv_head_count * c->d;
 }
 
-// Adds weightsᵀ·panel to the float32 rows of the keys: dk or dv. `weights` are [60][64], for pairs [30][64][2]: tiles walk
+// Adds weightsᵀ·panel to the float32 rows of the keys: dk or dv. `weights` are [ROWS][64], for pairs [ROWS/2][64][2]: tiles walk
 // the columns where they lie.
 static void add_to_keys(
     const attune_kernels *k, const attention_context *c, const char *weights, const struct key_sums *sums,
@@ -357,7 +361,7 @@ static void add_to_keys(
             float *to[ATTUNE_TILE];
             for (int32_t m = 0; m < tile_keys; m++) to[m] = key_sum(c, sums, part, rows[i0 + m]) + column + j;
             tile_add(
-                k, c, to, turned, tile_keys, KEYS, panels + (j + skip) * 64 * c->width, count - skip,
+                k, c, to, turned, tile_keys, KEYS, panels + (j / 64 * ROW_LINES + skip) * 64 * c->width, count - skip,
                 attune_min(64, c->d - j));
         }
     }
@@ -397,8 +401,8 @@ static void backward_rows(
         k->widen(s->sum + d, attune_at(c->out, row, head * d), c->out->dtype, d);
         delta[r] = k->dot(s->sum, s->sum + d, d);
     }
-    pack_reduction(k, c, s->q_sum_panel, q_rows, count);
-    pack_reduction(k, c, s->dout_sum_panel, dout_rows, count);
+    pack_reduction(k, c, s->q_sum_panel, ROW_LINES, q_rows, count);
+    pack_reduction(k, c, s->dout_sum_panel, ROW_LINES, dout_rows, count);
     memset(s->sum, 0, (size_t)(count * d) * 4);
     key_walk walk = {plan->ranges + 2 * segment->range_start, 0};
     _Alignas(64) float acc[ATTUNE_TILE * ATTUNE_PANEL], dp[ATTUNE_TILE * ATTUNE_PANEL];
@@ -409,7 +413,7 @@ static void backward_rows(
         const void *pointers[KEYS];
         operand_rows(k, c, c->k, rows, keys, kv_head * d, s->keys, pointers);
         pack_columns(k, c, s->key_panel, pointers, keys);
-        pack_reduction(k, c, s->key_sum_panel, pointers, keys);
+        pack_reduction(k, c, s->key_sum_panel, KEYS, pointers, keys);
         operand_rows(k, c, c->v, rows, keys, kv_head * d, s->values, pointers);
         pack_columns(k, c, s->value_panel, pointers, keys);
         for (int64_t r0 = 0; r0 < count; r0 += ATTUNE_TILE) {

@@ -10,6 +10,7 @@
 #define PAIR_BF16 pair_bf16
 #define MULTIPLY_ROUNDS_BF16 dot_rounds
 #define TILE_4BIT_BF16 tile_4bit_bf16
+#define TILE_BF16_LINES tile_bf16_lines
 
 // Asks for one or two lines of what is wanted; returns the next address.
 INLINE const char *fetch_lines(const attune_wanted **wanted, const char *ahead, const int lines) {
@@ -146,6 +147,57 @@ static void tile_bf16(
     case 4: tile_bf16_rows(acc, stride, accumulate, products, count, width, 4); break;
     case 5: tile_bf16_rows(acc, stride, accumulate, products, count, width, 5); break;
     default: tile_bf16_rows(acc, stride, accumulate, products, count, width, 6); break;
+    }
+}
+
+// The same over lines that are paired here: each serves few tiles, so packing them would cost more.
+INLINE void tile_bf16_lines_of(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *product, const int rows, const int vectors) {
+    const __m512i turns = _mm512_set_epi16(
+        47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32,
+        0);
+    __m512 sum[ATTUNE_TILE][4];
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < vectors; j++)
+            sum[m][j] = accumulate ? _mm512_loadu_ps(acc + m * stride + 16 * j) : _mm512_setzero_ps();
+    const uint16_t *row[ATTUNE_TILE], *panel = product->panel;
+    for (int m = 0; m < rows; m++) row[m] = product->rows[m];
+    int64_t step = 2 * product->step, line = product->line;
+    for (int64_t left = product->k, i = 0; left > 0; left -= 2, i += step, panel += 2 * line) {
+        __m512bh b[4];
+        for (int j = 0; j < vectors; j++) {
+            __m256i even = _mm256_loadu_si256((const __m256i *)(panel + 16 * j)), odd = _mm256_setzero_si256();
+            if (left > 1) odd = _mm256_loadu_si256((const __m256i *)(panel + line + 16 * j));
+            b[j] = (__m512bh)_mm512_permutex2var_epi16(
+                _mm512_castsi256_si512(even), turns, _mm512_castsi256_si512(odd));
+        }
+        for (int m = 0; m < rows; m++) {
+            int32_t two = row[m][i];
+            if (left > 1) memcpy(&two, row[m] + i, 4);
+            __m512bh a = (__m512bh)_mm512_set1_epi32(two);
+            for (int j = 0; j < vectors; j++) sum[m][j] = _mm512_dpbf16_ps(sum[m][j], a, b[j]);
+        }
+    }
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < vectors; j++) _mm512_storeu_ps(acc + m * stride + 16 * j, sum[m][j]);
+}
+
+#define ROWS_OF_LINES(rows)                                                                       \
+    switch (width) {                                                                              \
+    case 1: tile_bf16_lines_of(acc, stride, accumulate, product, rows, 1); break;                 \
+    case 2: tile_bf16_lines_of(acc, stride, accumulate, product, rows, 2); break;                 \
+    case 3: tile_bf16_lines_of(acc, stride, accumulate, product, rows, 3); break;                 \
+    default: tile_bf16_lines_of(acc, stride, accumulate, product, rows, 4); break;                \
+    }
+static void tile_bf16_lines(
+    float *acc, int64_t stride, int32_t accumulate, const attune_product *product, int32_t rows, int32_t width) {
+    switch (rows) {
+    case 1: ROWS_OF_LINES(1); break;
+    case 2: ROWS_OF_LINES(2); break;
+    case 3: ROWS_OF_LINES(3); break;
+    case 4: ROWS_OF_LINES(4); break;
+    case 5: ROWS_OF_LINES(5); break;
+    default: ROWS_OF_LINES(6); break;
     }
 }
 

@@ -60,7 +60,7 @@ static void tile_f32(
             for (int64_t p = 0; p < count; p++) {
                 const float *row = products[p].rows[m], *panel = products[p].panel;
                 for (int64_t k = 0; k < products[p].k; k++)
-                    sum += row[k * products[p].step] * panel[k * ATTUNE_PANEL + n];
+                    sum += row[k * products[p].step] * panel[k * products[p].line + n];
             }
             acc[m * stride + n] = sum;
         }

@@ -80,7 +80,7 @@ static void linear_item(attune_machine *machine, void *context, int64_t item, in
     int64_t panel = part.panel, column = part.column, n = part.n, first = part.first, end = part.end;
     int32_t half = part.half, width = (int32_t)((n + 15) / 16);
 
-    attune_product products[2] = {{.step = 1}, {.step = 1}};
+    attune_product products[2] = {{.step = 1, .line = ATTUNE_PANEL}, {.step = 1, .line = ATTUNE_PANEL}};
     int64_t count = 1;
     int32_t panel_type = c->direct ? ATTUNE_BF16 : c->dtype;
     products[0].k = a->transposed ? a->weight->out : a->weight->in;

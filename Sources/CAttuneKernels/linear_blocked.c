@@ -14,12 +14,14 @@
 #define MOST_ROWS 192          // of a block
 #define PANEL_BYTES (8 << 20)  // of expanded panels
 #define ITEM_PANELS 12        // an item multiplies at most: enough that converting its rows costs one in a hundred
+#define TURNED_PANELS 4        // an item turns 64 k of
 #define SUM_ROWS 2048          // that wait at a time where k is cut
 
 typedef struct {
     const attune_linear_arguments *arguments;
     int32_t dtype;     // of the tile's operands
     int32_t in_place;  // panels are read where they lie
+    int32_t rows_lie;  // rows too: they have the tile's type, and a tile's do not fall into the same sets of a cache
     int64_t width;     // bytes of an operand element
     int64_t columns;
     // This pass: panels first_panel ..< first_panel + panels, k0 ..< k0 + kn of them, rows first_row ..< end_row.
@@ -33,23 +35,6 @@ typedef struct {
 } blocked_context;
 
 static int64_t padded(int64_t k) { return (k + 63) / 64 * 64; }
-
-static void expand_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
-    (void)thread;
-    const blocked_context *c = context;
-    const attune_linear_arguments *a = c->arguments;
-    char *to = c->expanded + item * c->panel_stride;
-    if (!c->in_place)
-        attune_weight_lines(
-            machine->kernels, a->weight, c->first_panel + item, c->k0, c->kn, a->transposed, c->dtype, to);
-    if (c->extra > 0) {
-        const void *at = attune_weight_lines(
-            machine->kernels, a->extra_weight, c->first_panel + item, 0, c->extra, a->transposed, c->dtype,
-            to + c->extra_offset);
-        if (at != to + c->extra_offset)
-            memcpy(to + c->extra_offset, at, (size_t)(attune_panel_lines(c->extra, c->dtype) * 256));
-    }
-}
 
 // `n` elements of a row in the tile's type, followed by zeros to a whole pair.
 static void convert_row(
@@ -66,6 +51,51 @@ static void convert_row(
             k->narrow(to + 2 * i, c->dtype, attune_read(k, from, row, column + i, some, buffer), some);
         }
     }
+}
+
+// A panel's low-rank lines.
+static void expand_extra(const attune_kernels *k, const blocked_context *c, int64_t panel) {
+    const attune_linear_arguments *a = c->arguments;
+    char *to = c->expanded + panel * c->panel_stride + c->extra_offset;
+    const void *at =
+        attune_weight_lines(k, a->extra_weight, c->first_panel + panel, 0, c->extra, a->transposed, c->dtype, to);
+    if (at != to) memcpy(to, at, (size_t)(attune_panel_lines(c->extra, c->dtype) * 256));
+}
+
+// A panel over this run of k.
+static void expand_panel(const attune_kernels *k, const blocked_context *c, int64_t panel) {
+    if (!c->in_place)
+        attune_weight_lines(
+            k, c->arguments->weight, c->first_panel + panel, c->k0, c->kn, 0, c->dtype,
+            c->expanded + panel * c->panel_stride);
+    if (c->extra > 0) expand_extra(k, c, panel);
+}
+
+// 64 k of a few turned panels: of the weight's own panels, one, which is read from front to back.
+static void turn_squares(const attune_kernels *k, const blocked_context *c, int64_t item) {
+    int64_t groups = (c->panels + TURNED_PANELS - 1) / TURNED_PANELS, first = item % groups * TURNED_PANELS;
+    int64_t k0 = item / groups * 64;
+    for (int64_t panel = first; panel < attune_min(first + TURNED_PANELS, c->panels); panel++) {
+        attune_weight_lines(
+            k, c->arguments->weight, c->first_panel + panel, c->k0 + k0, attune_min(64, c->kn - k0), 1, c->dtype,
+            c->expanded + panel * c->panel_stride + attune_panel_lines(k0, c->dtype) * 256);
+        if (k0 == 0 && c->extra > 0) expand_extra(k, c, panel);
+    }
+}
+
+static void expand_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    (void)thread;
+    const blocked_context *c = context;
+    if (c->arguments->transposed) turn_squares(machine->kernels, c, item);
+    else expand_panel(machine->kernels, c, item);
+}
+
+// The weight's part of a run, where it is not read in place.
+static void expand(attune_machine *machine, blocked_context *c) {
+    if (c->in_place && c->extra == 0) return;
+    c->expanded = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c->panels * c->panel_stride);
+    int64_t groups = (c->panels + TURNED_PANELS - 1) / TURNED_PANELS;
+    attune_run(machine, expand_item, c, c->arguments->transposed ? (c->kn + 63) / 64 * groups : c->panels);
 }
 
 // Which 64 k of a converted row hold an element larger than `negligible`: a bit each.
@@ -100,6 +130,7 @@ static int64_t live_runs(
         while (end < c->kn && live >> (end / 64) & 1) end += 64;
         attune_product *run = runs + count++;
         run->step = 1;
+        run->line = ATTUNE_PANEL;
         run->wanted = NULL;
         run->k = attune_min(end, c->kn) - k0;
         run->panel = (const char *)whole->panel + attune_panel_lines(k0, c->dtype) * 256;
@@ -115,22 +146,21 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
     const attune_linear_arguments *a = c->arguments;
     int64_t first = c->first_row + item % c->blocks * c->block_rows, end = attune_min(first + c->block_rows, c->end_row);
     int64_t panel = item / c->blocks * c->group, panel_end = attune_min(panel + c->group, c->panels);
-    // Rows of the tile's type are multiplied where they lie, unless those of a tile would fall into the same sets of a cache.
-    int rows_lie = a->inp->dtype == c->dtype && a->inp->stride * c->width % 4096 != 0;
-    // Else one cache line more than the row is what keeps them apart.
-    int64_t extra_at = rows_lie ? 0 : padded(c->kn) * c->width;
+    // One cache line more than the row is what keeps those of a tile out of the same sets of a cache.
+    int64_t extra_at = c->rows_lie ? 0 : padded(c->kn) * c->width;
     int64_t made_stride = extra_at + padded(c->extra) * c->width + 64;
     char *made = attune_scratch(machine, thread, ATTUNE_SCRATCH_ROW, made_stride * c->block_rows);
-    const char *rows_at = rows_lie ? attune_at(a->inp, first, c->k0) : made, *extra_rows = made + extra_at;
-    int64_t row_stride = rows_lie ? a->inp->stride * c->width : made_stride;
+    const char *rows_at = c->rows_lie ? attune_at(a->inp, first, c->k0) : made, *extra_rows = made + extra_at;
+    int64_t row_stride = c->rows_lie ? a->inp->stride * c->width : made_stride;
     uint32_t live[MOST_ROWS];
     for (int64_t i = 0; i < end - first; i++) {
         char *to = made + i * made_stride;
-        if (!rows_lie) convert_row(k, c, to, a->inp, first + i, c->k0, c->kn);
+        if (!c->rows_lie) convert_row(k, c, to, a->inp, first + i, c->k0, c->kn);
         if (a->negligible > 0) live[i] = live_blocks(c, rows_at + i * row_stride, a->negligible);
         if (c->extra > 0) convert_row(k, c, to + extra_at, a->extra_inp, first + i, 0, c->extra);
     }
-    attune_product products[2] = {{.k = c->kn, .step = 1}, {.k = c->extra, .step = 1}};
+    attune_product products[2] = {
+        {.k = c->kn, .step = 1, .line = ATTUNE_PANEL}, {.k = c->extra, .step = 1, .line = ATTUNE_PANEL}};
     for (; panel < panel_end; panel++) {
         int64_t column = (c->first_panel + panel) * 64, n = attune_min(64, c->columns - column);
         int32_t width = (int32_t)((n + 15) / 16);
@@ -181,7 +211,7 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
 
 // Blocks of rows and groups of panels: as large as the caches allow, and enough items that no thread waits long.
 static void cut_items(blocked_context *c, int32_t threads) {
-    int64_t rows = c->end_row - c->first_row, wanted = 8 * threads;
+    int64_t rows = c->end_row - c->first_row, wanted = (c->rows_lie ? 16 : 8) * threads;
     int64_t most = ROW_BYTES / ((c->kn + c->extra) * c->width) / ATTUNE_TALL * ATTUNE_TALL;
     most = attune_max(2 * ATTUNE_TALL, attune_min(MOST_ROWS, most));
     c->group = attune_min(ITEM_PANELS, c->panels);
@@ -200,6 +230,7 @@ void attune_linear_blocked(attune_machine *machine, const attune_linear_argument
     blocked_context c = {.arguments = a, .dtype = dtype, .width = attune_width(dtype)};
     c.columns = a->transposed ? a->weight->in : a->weight->out;
     c.in_place = !a->transposed && a->weight->kind == ATTUNE_WEIGHT_DENSE && a->weight->dtype == dtype;
+    c.rows_lie = a->inp->dtype == dtype && a->inp->stride * c.width % 4096 != 0;
     int64_t k = a->transposed ? a->weight->out : a->weight->in;
     int64_t extra = !a->extra_weight ? 0 : a->transposed ? a->extra_weight->out : a->extra_weight->in;
     int64_t runs = (k + RUN - 1) / RUN, run = padded((k + runs - 1) / runs);
@@ -220,10 +251,7 @@ void attune_linear_blocked(attune_machine *machine, const attune_linear_argument
                 c.is_first = c.k0 == 0;
                 c.is_last = c.k0 + c.kn == k;
                 c.extra = c.is_last ? extra : 0;
-                if (!c.in_place || c.extra > 0) {
-                    c.expanded = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c.panels * c.panel_stride);
-                    attune_run(machine, expand_item, &c, c.panels);
-                }
+                expand(machine, &c);
                 cut_items(&c, machine->threads);
                 attune_run(machine, multiply_item, &c, c.blocks * ((c.panels + c.group - 1) / c.group));
             }

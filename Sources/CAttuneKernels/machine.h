@@ -27,6 +27,7 @@ typedef struct {
     const void *panel;
     int64_t k;
     int64_t step;  // elements from k to k + 1 in a row, 2·step from pair to pair
+    int64_t line;  // elements from k to k + 1 in the panel, for tile_f32 and tile_bf16_lines
     // A list or NULL: in the first product of a whole panel, tile_bf16 asks for one or two more of its lines with each pair.
     // What is listed last has lines enough for the whole tile.
     const attune_wanted *wanted;
@@ -77,6 +78,10 @@ struct attune_kernels {
     void (*tile_bf16)(
         float *acc, int64_t stride, int32_t accumulate, const attune_product *products, int64_t count, int32_t rows,
         int32_t width);
+
+    // tile_bf16 over a panel of single lines, `line` apart, paired in registers; where there is tile_bf16, else NULL.
+    void (*tile_bf16_lines)(
+        float *acc, int64_t stride, int32_t accumulate, const attune_product *product, int32_t rows, int32_t width);
 
     // `rounds` rounds of what tile_f32 does with every operand in a register; returns how many operations that was.
     int64_t (*multiply_rounds)(float *sink, int64_t rounds);

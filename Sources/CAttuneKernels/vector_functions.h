@@ -183,8 +183,7 @@ static void widen_pairs(float *out, const uint16_t *panel, int32_t dtype, int64_
 
 // eˣ = 2ⁿ·eʳ with n = round(x/ln 2), |r| <= ln 2/2, eʳ by its series; 2ⁿ in two factors so that the
 // range ends softly above. Below −87.3, where results would be denormal and each cost an assist, the value is 0.
-INLINE V vexp(V x) {
-    V y = vmin(vmax(x, all(-87.3f)), all(89.0f));
+INLINE V vexp_within(V y) {
     V shifted = y * all(1.44269504f) + all(12582912.0f);
     V n = shifted - all(12582912.0f);
     V r = y - n * all(0.693359375f) + n * all(2.12194440e-4f);
@@ -196,15 +195,20 @@ INLINE V vexp(V x) {
     p = p * r + all(0.5f);
     p = p * r * r + r + all(1.0f);
 #ifdef SCALE_BY_POWER
-    V result = SCALE_BY_POWER(p, n);
+    return SCALE_BY_POWER(p, n);
 #else
     I k = (I)as_bits(shifted) - 0x4B400000;
     I half = k >> 1;
-    V result = p * (V)((half + 127) << 23) * (V)((k - half + 127) << 23);
+    return p * (V)((half + 127) << 23) * (V)((k - half + 127) << 23);
 #endif
+}
+INLINE V vexp(V x) {
+    V result = vexp_within(vmin(vmax(x, all(-87.3f)), all(89.0f)));
     result = choose(x < all(-87.3f), all(0.0f), result);
     return choose(x != x, x, result);
 }
+// The same bits for scores less their largest or their log-sum, which are not above 89.
+INLINE V vexp_score(V x) { return choose(x < all(-87.3f), all(0.0f), vexp_within(x)); }
 
 // tanh x = 1 − 2/(e²ˣ + 1) away from zero, x + x³·P(x²) near it.
 INLINE V vtanh(V x) {

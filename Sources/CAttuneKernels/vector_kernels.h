@@ -13,6 +13,10 @@
 #define TILE_4BIT_BF16 NULL
 #endif
 
+#ifndef TILE_BF16_LINES
+#define TILE_BF16_LINES NULL
+#endif
+
 #ifndef PAIR_BF16
 #define PAIR_BF16 NULL
 #endif
@@ -25,6 +29,7 @@
     const attune_kernels symbol = {                                                                                   \
         .name = label, .tall = TALL, .widen = widen, .narrow = narrow, .tile_f32 = tile_f32,                          \
         .tile_pairs = tile_pairs, .tile_4bit = TILE_4BIT, .tile_4bit_bf16 = TILE_4BIT_BF16, .tile_bf16 = bf16_tile,   \
+        .tile_bf16_lines = TILE_BF16_LINES,                                                                           \
         .multiply_rounds = multiply_rounds, .multiply_rounds_bf16 = MULTIPLY_ROUNDS_BF16, .dot = dot, .max = row_max, \
         .finish_rows = finish_rows, .add = row_add,                                                                   \
         .scale = row_scale, .multiply = row_multiply, .multiply_add = multiply_add, .norm = norm,                     \

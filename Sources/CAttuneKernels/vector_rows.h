@@ -198,7 +198,7 @@ static void soften(
         float *x = scores + 64 * m;
         V e[4] = {{0}};
         if (rows[m].first < rows[m].last) {
-            for (int j = 0; j < 4; j++) e[j] = vexp(load(x + 16 * j, 16) - all(running_max[m]));
+            for (int j = 0; j < 4; j++) e[j] = vexp_score(load(x + 16 * j, 16) - all(running_max[m]));
             running_sum[m] = running_sum[m] * shrink[m] + lanes_sum((e[0] + e[1]) + (e[2] + e[3]));
         }
         for (int j = 0; j < 4; j++) {
@@ -214,7 +214,7 @@ static void soften_backward(
     V s[4];
     read_scores(s, scores, row);
     for (int j = 0; j < 4; j++) {
-        V q = vexp(s[j] - all(lse));
+        V q = vexp_score(s[j] - all(lse));
         V g = all(row->scale) * q * (load(dp + 16 * j, 16) - all(delta));
         if (row->softcap > 0) {
             V t = s[j] * all(1 / row->softcap);

@@ -94,8 +94,8 @@ INLINE void strip_f32(
         const float *panel = (const float *)product->panel + column;
         const float *row[ATTUNE_TILE];
         for (int m = 0; m < rows; m++) row[m] = product->rows[m];
-        int64_t end = product->k * product->step, step = product->step;
-        for (int64_t i = 0; i < end; i += step, panel += ATTUNE_PANEL) {
+        int64_t end = product->k * product->step, step = product->step, line = product->line;
+        for (int64_t i = 0; i < end; i += step, panel += line) {
             T b[TILE_VECTORS];
             for (int j = 0; j < vectors; j++) memcpy(&b[j], panel + j * LANES, sizeof(T));
             for (int m = 0; m < rows; m++) {
@@ -137,10 +137,10 @@ INLINE void tall_strip_of(
     for (int64_t index = 0; index < count; index++) {
         const attune_product *product = products + index;
         const float *panel = product->panel, *row = product->rows[0];
-        int64_t distance = (const float *)product->rows[1] - row, step = product->step;
-        const float *end = panel + product->k * ATTUNE_PANEL;
+        int64_t distance = (const float *)product->rows[1] - row, step = product->step, line = product->line;
+        const float *end = panel + product->k * line;
         const float *group[4] = {row, row + 3 * distance, row + 6 * distance, row + 9 * distance};
-        for (; panel < end; panel += ATTUNE_PANEL) {
+        for (; panel < end; panel += line) {
             T b[2];
             UNROLL for (int j = 0; j < vectors; j++) memcpy(&b[j], panel + j * LANES, sizeof(T));
             UNROLL for (int m = 0; m < rows; m++) {

@@ -3,10 +3,15 @@
 // One side makes the panels, the other the rows of the tiles; when dout makes the panels the tile holds the gradient
 // turned. Float32 tiles take t in runs that fit the second-level cache, each run's sum added to dweight in its turn;
 // their rows are laid out twelve side by side, so a tile walks memory forward.
+//
+// Where one side is narrow, as in the gradients of low-rank pairs, a panel would serve a few tiles only: nothing is laid out
+// then, tiles take the lines of the wide side and the columns of the narrow one where they lie.
 #include "linear.h"
 
 #define RUN 1024             // of t
 #define ROWS_BYTES (8 << 20)  // of a run of the row side when it may be the wider one
+#define NARROW 64            // columns of a narrow side
+#define BLOCK_BYTES (96 << 10)  // of the wide side that tiles take one after another
 
 typedef struct {
     const attune_matrix *dweight;
@@ -18,6 +23,7 @@ typedef struct {
     int64_t row_stride;  // of pairs, bytes
     int64_t whole;       // panels that are one item each; those that follow are cut into `chunks` items of `chunk_rows`
     int64_t chunks, chunk_rows;
+    int64_t chunk_columns;  // of one item where a side is narrow
 } gradient_context;
 
 #define SIDE_COLUMNS 192  // of the row side that an item lays out
@@ -40,24 +46,34 @@ static void lay_out_item(attune_machine *machine, void *context, int64_t item, i
     }
 }
 
-// Turns 64 columns of the row side into operand rows of pairs.
-static void turn_columns(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+static void lay_out_row_side(attune_machine *machine, gradient_context *c) {
+    int64_t columns = c->row_side->columns;
+    c->rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, (columns + ATTUNE_TALL) * c->count * 4);
+    attune_run(machine, lay_out_item, c, (columns + SIDE_COLUMNS - 1) / SIDE_COLUMNS);
+}
+
+// Turns a square of the row side into operand rows of pairs.
+static void turn_square(attune_machine *machine, void *context, int64_t item, int32_t thread) {
     (void)thread;
     const attune_kernels *k = machine->kernels;
     const gradient_context *c = context;
     const attune_matrix *x = c->row_side;
-    int64_t column = item * 64, columns = attune_min(64, x->columns - column);
+    int64_t squares = (c->count + 63) / 64, t0 = item % squares * 64, count = attune_min(64, c->count - t0);
+    int64_t column = item / squares * 64, columns = attune_min(64, x->columns - column);
     _Alignas(64) float block[64 * 64], turned[64 * 64];
-    for (int64_t t0 = 0; t0 < c->count; t0 += 64) {
-        int64_t count = attune_min(64, c->count - t0);
-        for (int64_t t = 0; t < count; t++)
-            k->widen(block + t * 64, attune_at(x, c->t0 + t0 + t, column), x->dtype, columns);
-        if (count < 64) memset(block + count * 64, 0, (size_t)(64 - count) * 256);
-        k->transpose_block32(turned, block);
-        for (int64_t i = 0; i < columns; i++)
-            k->narrow(
-                c->rows + (column + i) * c->row_stride + t0 * attune_width(c->dtype), c->dtype, turned + i * 64, 64);
-    }
+    for (int64_t t = 0; t < count; t++)
+        k->widen(block + t * 64, attune_at(x, c->t0 + t0 + t, column), x->dtype, columns);
+    if (count < 64) memset(block + count * 64, 0, (size_t)(64 - count) * 256);
+    k->transpose_block32(turned, block);
+    for (int64_t i = 0; i < columns; i++)
+        k->narrow(c->rows + (column + i) * c->row_stride + t0 * attune_width(c->dtype), c->dtype, turned + i * 64, 64);
+}
+
+static void turn_row_side(attune_machine *machine, gradient_context *c) {
+    int64_t columns = c->row_side->columns, squares = (c->count + 63) / 64;
+    c->row_stride = squares * 64 * 2;
+    c->rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c->row_stride * columns);
+    attune_run(machine, turn_square, c, squares * ((columns + 63) / 64));
 }
 
 // 64 columns of the panel side as a panel over this run of t.
@@ -111,7 +127,8 @@ static void gradient_item(attune_machine *machine, void *context, int64_t item, 
     }
     int64_t column = panel * 64, n = attune_min(64, c->panel_side->columns - column);
     int32_t width = (int32_t)((n + 15) / 16);
-    attune_product product = {.panel = panel_of(machine, c, column, n, thread), .k = c->count, .step = 1};
+    attune_product product = {
+        .panel = panel_of(machine, c, column, n, thread), .k = c->count, .step = 1, .line = ATTUNE_PANEL};
     int32_t most = c->dtype == ATTUNE_F32 && width <= 2 ? k->tall : ATTUNE_TILE;
     _Alignas(64) float sums[64 * 64];
     // Sixty rows: whole tiles of six and of twelve, inside one square.
@@ -137,6 +154,66 @@ static void gradient_item(attune_machine *machine, void *context, int64_t item, 
     }
 }
 
+// Some columns of the wide side, all of the narrow one: block by block of t, whose lines come from memory but once.
+static void narrow_item(attune_machine *machine, void *context, int64_t item, int32_t thread) {
+    const attune_kernels *k = machine->kernels;
+    const gradient_context *c = context;
+    const attune_matrix *wide = c->panel_side, *narrow = c->row_side;
+    int64_t first = item * c->chunk_columns, end = attune_min(first + c->chunk_columns, wide->columns);
+    int64_t rows = narrow->columns, width = attune_width(c->dtype), panels = (end - first + 63) / 64;
+    int64_t block = attune_max(32, BLOCK_BYTES / ((end - first) * width) / 32 * 32);
+    float *sums = attune_scratch(machine, thread, ATTUNE_SCRATCH_PANEL, panels * 64 * 64 * 4);
+    attune_product product = {.line = wide->stride, .step = c->dtype == ATTUNE_F32 ? narrow->stride : 1};
+    for (int64_t t0 = 0; t0 < c->count; t0 += block) {
+        product.k = attune_min(block, c->count - t0);
+        int64_t later = attune_min(block, c->count - t0 - product.k);
+        for (int64_t column = first; column < end; column += 64) {
+            int64_t n = attune_min(64, end - column);
+            product.panel = attune_at(wide, c->t0 + t0, column);
+            for (int64_t t = 0; t < later; t++) {
+                const char *line = attune_at(wide, c->t0 + t0 + product.k + t, column);
+                for (int64_t at = 0; at < n * width; at += 64) __builtin_prefetch(line + at, 0, 2);
+            }
+            int32_t vectors = (int32_t)(n / 16), most = c->dtype == ATTUNE_F32 && vectors <= 2 ? k->tall : ATTUNE_TILE;
+            for (int64_t row = 0; row < rows;) {
+                int32_t tile_rows = attune_even_tile(rows - row, most);
+                float *acc = sums + (column - first) * 64 + row * 64;
+                for (int32_t m = 0; m < tile_rows; m++)
+                    product.rows[m] = c->dtype == ATTUNE_F32 ? attune_at(narrow, c->t0 + t0, row + m)
+                                                             : c->rows + (row + m) * c->row_stride + t0 * 2;
+                if (c->dtype == ATTUNE_F32) k->tile_f32(acc, 64, t0 > 0, &product, 1, tile_rows, vectors);
+                else k->tile_bf16_lines(acc, 64, t0 > 0, &product, tile_rows, vectors);
+                row += tile_rows;
+            }
+        }
+    }
+    for (int64_t column = first; column < end; column += 64)
+        add_sums(k, c, sums + (column - first) * 64, 0, rows, column, attune_min(64, end - column));
+}
+
+// Whether nothing need be laid out: one side is narrow, and tiles can read the lines of the other where they lie.
+static int takes_lines(const attune_matrix *dout, const attune_matrix *inp, int32_t dtype) {
+    int64_t wide = attune_max(dout->columns, inp->columns);
+    return attune_min(dout->columns, inp->columns) <= NARROW && wide % 16 == 0 && dout->dtype == dtype &&
+           inp->dtype == dtype;
+}
+
+static void lines_gradient(
+    attune_machine *machine, gradient_context *c, const attune_matrix *dout, const attune_matrix *inp) {
+    c->turned = dout->columns > inp->columns;
+    c->row_side = c->turned ? inp : dout;
+    c->panel_side = c->turned ? dout : inp;
+    // Wide pieces: short runs of memory far apart are slow to read.
+    int64_t columns = c->panel_side->columns, run = c->dtype == ATTUNE_F32 ? RUN : dout->rows;
+    int64_t pieces = machine->threads * (columns >= machine->threads * 2 * 256 ? 2 : 1);
+    c->chunk_columns = (columns / 16 + pieces - 1) / pieces * 16;
+    for (c->t0 = 0; c->t0 < dout->rows; c->t0 += c->count) {
+        c->count = attune_min(run, dout->rows - c->t0);
+        if (c->dtype != ATTUNE_F32) turn_row_side(machine, c);
+        attune_run(machine, narrow_item, c, (columns + c->chunk_columns - 1) / c->chunk_columns);
+    }
+}
+
 void attune_weight_gradient(
     attune_machine *machine, const attune_matrix *dweight, const attune_matrix *dout, const attune_matrix *inp,
     float scale) {
@@ -144,6 +221,11 @@ void attune_weight_gradient(
     gradient_context c = {.dweight = dweight, .scale = scale};
     c.dtype = dout->dtype == ATTUNE_BF16 && inp->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16
                                                                                                        : ATTUNE_F32;
+    if (takes_lines(dout, inp, c.dtype)) {
+        lines_gradient(machine, &c, dout, inp);
+        attune_end(machine);
+        return;
+    }
     int64_t run = c.dtype == ATTUNE_F32 ? RUN : dout->rows;
     // The narrower side makes the rows; dout too where it is not much, as then nothing need be turned.
     int fits = inp->columns >= 64 && dout->columns * attune_min(run, dout->rows) * 4 <= ROWS_BYTES;
@@ -163,11 +245,8 @@ void attune_weight_gradient(
     c.chunks = (columns + c.chunk_rows - 1) / c.chunk_rows;
     for (c.t0 = 0; c.t0 < dout->rows; c.t0 += c.count) {
         c.count = attune_min(run, dout->rows - c.t0);
-        c.row_stride = (c.count + 63) / 64 * 64 * 2;
-        int64_t bytes = c.dtype == ATTUNE_F32 ? (columns + ATTUNE_TALL) * c.count * 4 : c.row_stride * columns;
-        c.rows = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, bytes);
-        if (c.dtype == ATTUNE_F32) attune_run(machine, lay_out_item, &c, (columns + SIDE_COLUMNS - 1) / SIDE_COLUMNS);
-        else attune_run(machine, turn_columns, &c, (columns + 63) / 64);
+        if (c.dtype == ATTUNE_F32) lay_out_row_side(machine, &c);
+        else turn_row_side(machine, &c);
         attune_run(machine, gradient_item, &c, c.whole + (panels - c.whole) * c.chunks);
     }
     attune_end(machine);

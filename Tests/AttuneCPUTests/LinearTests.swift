@@ -81,6 +81,26 @@ import Testing
         }
     }
 
+    /// A narrow side, as low-rank pairs have it: several blocks of rows, pieces of columns that end within a panel, rows with
+    /// gaps; the last width is not one the tiles can read in place. Whatever the threads, the same bits.
+    @Test(arguments: cases, [(16, 544), (544, 21), (336, 48), (16, 530)])
+    func narrowWeightGradient(_ test: Case, _ sizes: (inp: Int, out: Int)) throws {
+        let rows = test.set == .scalar ? 131 : 1101
+        let x = try randomTensor(rows, sizes.inp, test.dtype, seed: 1, gap: 6)
+        let dy = try randomTensor(rows, sizes.out, test.dtype, seed: 2, gap: 2)
+        let dw = try randomTensor(sizes.out, sizes.inp, .float32, seed: 3)
+        let before = doubles(dw)
+        let again = try Tensor(zeros: [sizes.out, sizes.inp])
+        let one = try CPUBackend(threads: 1, isa: test.set)
+        one.copy(again, dw)
+        one.linearWeightGradient(dw, dy, x, scale: 0.25)
+        let sum = product(transposed(doubles(dy)), transposed: transposed(doubles(x)))
+        let truth = sum.indices.map { o in sum[o].indices.map { before[o][$0] + 0.25 * sum[o][$0] } }
+        #expect(error(dw, truth) < 4e-6)
+        try CPUBackend(threads: 3, isa: test.set).linearWeightGradient(again, dy, x, scale: 0.25)
+        #expect(bytes(again) == bytes(dw))
+    }
+
     /// A row alone, in a batch, and with any number of threads: the same bits. Three whole panels on two threads are cut.
     @Test(arguments: cases, [(3, 130), (2, 192)])
     func rowsDoNotDependOnTheirBatch(_ test: Case, _ form: (threads: Int, out: Int)) throws {
