@@ -30,7 +30,7 @@ extension Answering {
             model.decoder, capacity: plan.longestBatch(sharesBeginnings: true), tier: .keepAll, trains: false)
         let order = plan.order(epoch: 0)
         for position in 0..<plan.batchesPerEpoch {
-            let batch = PrefixLayout(plan.batch(at: position, order: order))
+            let batch = PrefixLayout(plan.batch(at: position, order: order).needed)
             let report = try pass.evaluate(TokenBatch(batch), adapter: adapter)
             result.sum += report.lossSum
             result.count += report.count

@@ -22,6 +22,22 @@ public struct Batch: Sendable, Equatable {
     /// How many targets are not `ignored`: what the loss is divided by.
     public var trainedCount: Int
 
+    /// The batch without what follows the last token of each row from which something is learned. Attention is causal, so no loss
+    /// and no gradient depends on it. A row of which nothing is learned stays.
+    public var needed: Batch {
+        var batch = self
+        (batch.tokens, batch.targets, batch.rows) = ([], [], [])
+        for var row in rows {
+            let end = targets[row.range].lastIndex { $0 != Self.ignored }.map { $0 + 1 } ?? row.range.upperBound
+            let kept = row.range.lowerBound..<end
+            row.range = batch.tokens.count..<batch.tokens.count + kept.count
+            batch.tokens += tokens[kept]
+            batch.targets += targets[kept]
+            batch.rows.append(row)
+        }
+        return batch
+    }
+
     /// Lays rows one after the other.
     public init(_ rows: some Sequence<TrainingRow>) {
         tokens = []

@@ -47,6 +47,8 @@ public struct BatchPlan: Sendable {
     /// Rows of each sequence.
     private let sequences: [[Int]]
     private let lengths: [Int]
+    /// Tokens of each sequence that its batch needs; see `Batch.needed`.
+    private let neededLengths: [Int]
     /// What all rows begin with and none learns from: their longest common beginning before the place from which a row's
     /// first learned token is predicted.
     public let sharedBeginning: ArraySlice<Int32>
@@ -79,6 +81,7 @@ public struct BatchPlan: Sendable {
         }
         let all = self.rows
         lengths = sequences.map { $0.reduce(0) { $0 + all[$1].tokens.count } }
+        neededLengths = sequences.map { $0.reduce(0) { $0 + all[$1].neededCount } }
         sharedBeginning = Self.sharedBeginning(all)
     }
 
@@ -96,12 +99,15 @@ public struct BatchPlan: Sendable {
 
     /// The most tokens a batch of the first epochs needs computed; of a very long run, the most it could.
     ///
-    /// - Parameter sharesBeginnings: whether what all rows begin with is computed once; what only some share is not counted off.
+    /// - Parameter sharesBeginnings: whether only what is needed of a batch is computed, and what all rows begin with once; what only
+    ///   some share is not counted off.
     public func longestBatch(epochs: Int = 1, sharesBeginnings: Bool = false) -> Int {
         let beginning = sharesBeginnings ? sharedBeginning.count : 0
         let off = beginning < PrefixLayout.shortest ? 0 : beginning
         // What a sequence adds to its batch; the beginning stands once in it.
-        let own = sequences.indices.map { lengths[$0] - off * sequences[$0].count }
+        let own = sequences.indices.map {
+            (sharesBeginnings ? neededLengths[$0] : lengths[$0]) - off * sequences[$0].count
+        }
         guard epochs <= Self.mostOrdered / max(1, sequences.count) else {
             return off + own.sorted(by: >).prefix(options.batchSize).reduce(0, +)
         }

@@ -33,6 +33,13 @@ public struct TrainingRow: Sendable, Equatable {
         identity = hash.value
     }
 
+    /// How many of its first tokens something is learned from: at least the last is only learned itself, and a text may go on behind
+    /// what is learned. All of them where nothing is.
+    public var neededCount: Int {
+        guard let last = trained.lastIndex(of: true), last > 0 else { return tokens.count }
+        return last
+    }
+
     /// How many tokens are learned; the first token of a row follows nothing and so is never learned.
     public var trainedCount: Int { trained.dropFirst().count { $0 } }
 }

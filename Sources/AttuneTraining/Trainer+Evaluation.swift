@@ -75,7 +75,7 @@ extension Trainer {
         for position in 0..<evaluationPlan.batchesPerEpoch {
             if shouldStop() { return nil }
             let batch = evaluationPlan.batch(at: position, order: order)
-            let tokens = TokenBatch(PrefixLayout(batch))
+            let tokens = TokenBatch(PrefixLayout(batch.needed))
             let result = try pass.evaluate(tokens, adapter: adapter)
             loss += result.lossSum
             count += result.count

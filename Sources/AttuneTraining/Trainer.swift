@@ -176,10 +176,10 @@ public final class Trainer {
         return sums
     }
 
-    /// A batch with shared beginnings computed once, where that changes nothing: dropout and noise are drawn for each row.
+    /// What is needed of a batch, shared beginnings once, where that changes nothing: dropout and noise are drawn for each row.
     private func tokenBatch(_ batch: Batch, trunk: Int) -> TokenBatch {
         guard size.sharesBeginnings else { return TokenBatch(batch) }
-        let layout = PrefixLayout(batch, trunk: trunk)
+        let layout = PrefixLayout(batch.needed, trunk: trunk)
         sharedTokens += layout.savedTokens
         return TokenBatch(layout)
     }

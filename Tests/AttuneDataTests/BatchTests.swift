@@ -119,10 +119,26 @@ private func row(_ tokens: [Int32], prompt: Int = 0, line: Int = 1) -> TrainingR
         let order = plan.order(epoch: 0)
         let batches = (0..<plan.batchesPerEpoch).map { plan.batch(at: $0, order: order) }
         #expect(plan.longestBatch() == batches.map(\.tokens.count).max())
-        #expect(plan.longestBatch(sharesBeginnings: true) == batches.map { PrefixLayout($0).tokens.count }.max())
+        #expect(plan.longestBatch(sharesBeginnings: true) == batches.map { PrefixLayout($0.needed).tokens.count }.max())
         // A run without end is not walked through: the four longest rows could meet.
         #expect(plan.longestBatch(epochs: .max) == 15 + 15 + 14 + 14)
-        #expect(plan.longestBatch(epochs: .max, sharesBeginnings: true) == 15 + 5 + 4 + 4)
+        #expect(plan.longestBatch(epochs: .max, sharesBeginnings: true) == 14 + 4 + 3 + 3)
+    }
+
+    /// Nothing is learned from a row's last token, nor from what follows the last learned one.
+    @Test func onlyWhatSomethingIsLearnedFromIsNeeded() {
+        var turns = row([1, 2, 3, 4, 5, 6], prompt: 2)
+        turns.trained = [false, false, true, true, false, false]
+        let unlearned = row([7, 8], prompt: 2)
+        let rows = [turns, unlearned, row([4, 5, 6], prompt: 1), row([9], prompt: 0)]
+        let batch = Batch(rows)
+        let needed = batch.needed
+        #expect(needed.tokens == [1, 2, 3, 7, 8, 4, 5, 9])
+        #expect(needed.targets == [-100, 3, 4, -100, -100, 5, 6, -100])
+        #expect(needed.rows.map(\.range) == [0..<3, 3..<5, 5..<7, 7..<8])
+        #expect(needed.rows.map(\.identity) == batch.rows.map(\.identity))
+        #expect(needed.trainedCount == batch.trainedCount && needed.needed == needed)
+        #expect(rows.map(\.neededCount) == needed.rows.map(\.range.count))
     }
 
     @Test func beginningsFormATree() throws {

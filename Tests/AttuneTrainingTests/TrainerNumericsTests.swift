@@ -127,13 +127,14 @@ import Testing
         let size = PassSize(model, train: plan, evaluation: nil, options: options)
         #expect(size.trunk == Array(rows[0].tokens[..<41]))
         let largest = (0..<plan.batchesPerEpoch).map {
-            plan.batch(at: $0, order: plan.order(epoch: 0)).tokens.count - 2 * 41
+            plan.batch(at: $0, order: plan.order(epoch: 0)).needed.tokens.count - 2 * 41
         }
         #expect(size.capacity == largest.max())
         options.accumulation = 3
         #expect(PassSize(model, train: plan, evaluation: nil, options: options).trunk.isEmpty, "82 tokens a step")
         let loose = try BatchPlan([rows[0]] + TinyModel.rows(4), options: BatchOptions(batchSize: 5, maxLength: 64))
-        #expect(PassSize(model, train: loose, evaluation: nil, options: options).capacity == loose.longestBatch())
+        let whole = loose.batch(at: 0, order: loose.order(epoch: 0)).needed.tokens.count
+        #expect(PassSize(model, train: loose, evaluation: nil, options: options).capacity == whole)
     }
 
     /// Losses of rows by their identity, in one pass with dropout and noise.
