@@ -24,19 +24,10 @@ public struct PassSize: Sendable {
         let beginning = sharesBeginnings && !options.gradientCheckpointing ? Array(train.sharedBeginning) : []
         let saving = beginning.count * (options.accumulation - 1)
         trunk = beginning.count >= PrefixLayout.shortest && saving >= Self.leastSaving ? beginning : []
-        let stepsPerEpoch = Self.stepsPerEpoch(train, options)
-        let epochs = (Self.totalSteps(train, options) + stepsPerEpoch - 1) / max(1, stepsPerEpoch)
+        let stepsPerEpoch = options.stepsPerEpoch(train)
+        let epochs = (options.totalSteps(train) + stepsPerEpoch - 1) / max(1, stepsPerEpoch)
         capacity = max(
             train.longestBatch(epochs: epochs, sharesBeginnings: sharesBeginnings),
             evaluation?.longestBatch(sharesBeginnings: true) ?? 0)
-    }
-
-    static func stepsPerEpoch(_ train: BatchPlan, _ options: TrainingOptions) -> Int {
-        (train.batchesPerEpoch + options.accumulation - 1) / options.accumulation
-    }
-
-    /// Steps of a whole run.
-    static func totalSteps(_ train: BatchPlan, _ options: TrainingOptions) -> Int {
-        options.maxSteps ?? Int((options.epochs * Double(stepsPerEpoch(train, options))).rounded(.up))
     }
 }

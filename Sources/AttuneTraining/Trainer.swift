@@ -60,7 +60,7 @@ public final class Trainer {
         guard trainPlan.trainedCount > 0 else {
             throw TrainingError(.badData, "no row has a token to learn; attune data check shows what is in the file")
         }
-        totalSteps = PassSize.totalSteps(trainPlan, options)
+        totalSteps = options.totalSteps(trainPlan)
         guard totalSteps > 0 else {
             throw TrainingError(.badRecipe, "num_train_epochs and max_steps leave no step to do; raise one")
         }

@@ -1,3 +1,5 @@
+import AttuneData
+
 /// When something happens in a run: `save_strategy`, `eval_strategy`.
 public enum Cadence: Sendable, Equatable {
     /// Never.
@@ -75,6 +77,14 @@ public struct TrainingOptions: Sendable {
 
     /// transformers' defaults.
     public init() {}
+
+    /// Steps of an epoch; the last may take fewer batches.
+    func stepsPerEpoch(_ train: BatchPlan) -> Int { (train.batchesPerEpoch + accumulation - 1) / accumulation }
+
+    /// Steps of a whole run.
+    func totalSteps(_ train: BatchPlan) -> Int {
+        maxSteps ?? Int((epochs * Double(stepsPerEpoch(train))).rounded(.up))
+    }
 
     /// Steps of warm-up for a run of this length.
     func warmup(totalSteps: Int) -> Int {
