@@ -79,9 +79,10 @@ def make_jobs(options, folder, rows, text):
         "qlora": Job(
             "TRL + PEFT + bitsandbytes", (*HUGGING_FACE, "bitsandbytes"), *training("qlora", "bfloat16")),
         "instruct": Job(
+            "TRL + PEFT, padded or packed", HUGGING_FACE, [padded, packed],
+            tuning(instructions // 2, steps, accumulation=2)),
+        "instruct-whole": Job(
             "TRL + PEFT, padded or packed", HUGGING_FACE, [padded, packed], tuning(instructions, steps)),
-        "instruct-8": Job(
-            "TRL + PEFT, padded or packed", HUGGING_FACE, [padded, packed], tuning(8, steps, instructions // 8)),
         "full-bf16": Job("transformers Trainer", HUGGING_FACE, *training("full", "bfloat16")),
         "prefill": Job(
             "llama.cpp", LLAMA,
