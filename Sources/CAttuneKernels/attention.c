@@ -15,15 +15,18 @@
 #define FORWARD_ROWS 192                   // more, as keys are laid out for each block of rows
 #define KEYS 64
 
+// Where gradients of keys or values add up, in float32.
+typedef struct {
+    float *rows;  // [rows][kv heads·d]
+    int64_t stride;
+    float *slots;  // [slots][kv heads·d], for rows that several parts add to
+} key_sums;
+
 // What every item of one call shares.
 typedef struct {
     const attune_attention_plan *plan;
     const attune_matrix *q, *k, *v, *out, *lse, *dout, *dq;
-    struct key_sums {
-        float *rows;    // [rows][kv heads·d]
-        int64_t stride;
-        float *slots;   // [slots][kv heads·d], for rows that several parts add to
-    } dk, dv;           // backward, float32
+    key_sums dk, dv;  // backward
     int32_t dtype;    // of the tile's operands
     int64_t d, width;  // head dimension; bytes of an operand element
     int64_t group;
@@ -337,7 +340,7 @@ void attune_attention(
 
 // Where a part adds up the gradient of a row of keys or values.
 static float *key_sum(
-    const attention_context *c, const struct key_sums *sums, const attune_attention_part *part, int64_t row) {
+    const attention_context *c, const key_sums *sums, const attune_attention_part *part, int64_t row) {
     const attune_attention_plan *plan = c->plan;
     if (part->slot_start < 0 || plan->slots[row] < 0) return sums->rows + row * sums->stride;
     return sums->slots + (part->slot_start + plan->slots[row]) * plan->kv_head_count * c->d;
@@ -346,7 +349,7 @@ static float *key_sum(
 // Adds weightsᵀ·panel to the float32 rows of the keys: dk or dv. `weights` are [ROWS][64], for pairs [ROWS/2][64][2]: tiles walk
 // the columns where they lie.
 static void add_to_keys(
-    const attune_kernels *k, const attention_context *c, const char *weights, const struct key_sums *sums,
+    const attune_kernels *k, const attention_context *c, const char *weights, const key_sums *sums,
     const attune_attention_part *part, const int64_t *rows, int64_t start, int64_t keys, int64_t column,
     const char *panels, const key_span *spans, int64_t count) {
     int64_t first = 0;

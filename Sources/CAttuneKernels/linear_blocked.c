@@ -90,7 +90,7 @@ static void expand_item(attune_machine *machine, void *context, int64_t item, in
     else expand_panel(machine->kernels, c, item);
 }
 
-// The weight's part of a run, where it is not read in place.
+// What of the weight and its low-rank lines is not read in place.
 static void expand(attune_machine *machine, blocked_context *c) {
     if (c->in_place && c->extra == 0) return;
     c->expanded = attune_scratch(machine, 0, ATTUNE_SCRATCH_SHARED, c->panels * c->panel_stride);
@@ -211,6 +211,7 @@ static void multiply_item(attune_machine *machine, void *context, int64_t item, 
 
 // Blocks of rows and groups of panels: as large as the caches allow, and enough items that no thread waits long.
 static void cut_items(blocked_context *c, int32_t threads) {
+    // Twice as many items where none has to convert its rows.
     int64_t rows = c->end_row - c->first_row, wanted = (c->rows_lie ? 16 : 8) * threads;
     int64_t most = ROW_BYTES / ((c->kn + c->extra) * c->width) / ATTUNE_TALL * ATTUNE_TALL;
     most = attune_max(2 * ATTUNE_TALL, attune_min(MOST_ROWS, most));

@@ -198,17 +198,13 @@ static int takes_lines(const attune_matrix *dout, const attune_matrix *inp, int3
            inp->dtype == dtype;
 }
 
-static void lines_gradient(
-    attune_machine *machine, gradient_context *c, const attune_matrix *dout, const attune_matrix *inp) {
-    c->turned = dout->columns > inp->columns;
-    c->row_side = c->turned ? inp : dout;
-    c->panel_side = c->turned ? dout : inp;
+static void lines_gradient(attune_machine *machine, gradient_context *c, int64_t run) {
     // Wide pieces: short runs of memory far apart are slow to read.
-    int64_t columns = c->panel_side->columns, run = c->dtype == ATTUNE_F32 ? RUN : dout->rows;
+    int64_t columns = c->panel_side->columns, all = c->panel_side->rows;
     int64_t pieces = machine->threads * (columns >= machine->threads * 2 * 256 ? 2 : 1);
     c->chunk_columns = (columns / 16 + pieces - 1) / pieces * 16;
-    for (c->t0 = 0; c->t0 < dout->rows; c->t0 += c->count) {
-        c->count = attune_min(run, dout->rows - c->t0);
+    for (c->t0 = 0; c->t0 < all; c->t0 += c->count) {
+        c->count = attune_min(run, all - c->t0);
         if (c->dtype != ATTUNE_F32) turn_row_side(machine, c);
         attune_run(machine, narrow_item, c, (columns + c->chunk_columns - 1) / c->chunk_columns);
     }
@@ -221,17 +217,18 @@ void attune_weight_gradient(
     gradient_context c = {.dweight = dweight, .scale = scale};
     c.dtype = dout->dtype == ATTUNE_BF16 && inp->dtype == ATTUNE_BF16 && machine->kernels->tile_bf16 ? ATTUNE_BF16
                                                                                                        : ATTUNE_F32;
-    if (takes_lines(dout, inp, c.dtype)) {
-        lines_gradient(machine, &c, dout, inp);
+    int64_t run = c.dtype == ATTUNE_F32 ? RUN : dout->rows;
+    // The narrower side makes the rows; dout too where it must be laid out and is not much, as then nothing need be turned.
+    int lines = takes_lines(dout, inp, c.dtype);
+    int fits = inp->columns >= 64 && dout->columns * attune_min(run, dout->rows) * 4 <= ROWS_BYTES;
+    c.turned = dout->columns > inp->columns && (lines || !fits);
+    c.row_side = c.turned ? inp : dout;
+    c.panel_side = c.turned ? dout : inp;
+    if (lines) {
+        lines_gradient(machine, &c, run);
         attune_end(machine);
         return;
     }
-    int64_t run = c.dtype == ATTUNE_F32 ? RUN : dout->rows;
-    // The narrower side makes the rows; dout too where it is not much, as then nothing need be turned.
-    int fits = inp->columns >= 64 && dout->columns * attune_min(run, dout->rows) * 4 <= ROWS_BYTES;
-    c.turned = dout->columns > inp->columns && !fits;
-    c.row_side = c.turned ? inp : dout;
-    c.panel_side = c.turned ? dout : inp;
     int64_t columns = c.row_side->columns, panels = (c.panel_side->columns + 63) / 64;
     // Few panels are all cut; of many, those that would leave threads idle in the last round.
     int64_t most = (columns + 119) / 120;
